@@ -1,0 +1,40 @@
+package rules
+
+import "time"
+
+// A MemberID is what the provider deletes a member by.
+type MemberID string
+
+// State is where a member is in its life.
+type State string
+
+// The states of a member. Booting and ready are the member's own word (its
+// probe), never the provider's.
+const (
+	Booting   State = "booting"   // exists, has not yet answered its probe
+	Ready     State = "ready"     // answers its probe
+	Unhealthy State = "unhealthy" // answered once, fails now
+	Dead      State = "dead"      // the provider says that it has ended without being asked to
+	Draining  State = "draining"  // taken out of rotation, finishing open requests
+	Leaving   State = "leaving"   // asked to end, not gone yet
+)
+
+// A Member is one machine, container or process of a pool.
+type Member struct {
+	ID    MemberID  `json:"id"`
+	Name  string    `json:"name"`           // the label `member`
+	Addr  string    `json:"addr,omitempty"` // host:port of its service
+	State State     `json:"state"`
+	Since time.Time `json:"since"`          // of this state
+	Born  time.Time `json:"born,omitzero"`  // when the provider made it
+	Open  *int      `json:"open,omitempty"` // requests in progress as its balancer counts them; nil is unknown
+	Note  string    `json:"note,omitempty"` // pid, droplet or exit status, for people
+}
+
+// Terms is what a provider can do for a pool.
+type Terms struct {
+	Names   bool `json:"names"`   // takes the names of new members
+	Victims bool `json:"victims"` // takes the members to remove
+	Drains  bool `json:"drains"`  // drains by itself before it removes
+	Most    int  `json:"most"`    // quota: the most members to be had; 0 is unbounded
+}

@@ -1,0 +1,45 @@
+package scaler
+
+import (
+	"context"
+	"time"
+
+	"flyball/rules"
+	"flyball/scaler/journal"
+)
+
+// A Pool is a set of like machines at one provider. Every call is absolute and
+// idempotent: it asks, it does not wait; a call that is repeated after it was
+// done changes nothing. Implementations are safe for concurrent use.
+type Pool interface {
+	// Look lists the members that exist, with the provider's terms. A member that
+	// ended without being asked to is listed as [rules.Dead] until it is removed;
+	// one that was asked to end is [rules.Leaving] until it is gone. Members are
+	// sorted by name. An error means that nothing is known.
+	Look(ctx context.Context) ([]rules.Member, rules.Terms, error)
+	// Grow makes the step's Names exist; where the terms take no names, it sets
+	// the size to the step's To.
+	Grow(ctx context.Context, s journal.Step) error
+	// Remove asks the step's Victims to end and forgets the dead among them; where
+	// the terms take no victims, it sets the size to the step's To. Asked again
+	// about a member that is leaving for too long, it ends it the hard way.
+	Remove(ctx context.Context, s journal.Step) error
+}
+
+// Traffic is whoever sends requests to a pool's members. Calls are idempotent.
+type Traffic interface {
+	// Admit puts members into rotation; those already there stay.
+	Admit(ctx context.Context, ms []rules.Member) error
+	// Withdraw takes members out of rotation: they get no new request.
+	Withdraw(ctx context.Context, ms []rules.Member) error
+	// Open counts requests in progress per member; one that is absent is unknown.
+	Open(ctx context.Context) (map[rules.MemberID]int, error)
+}
+
+// A Unit is all that the loop needs of one pool.
+type Unit struct {
+	Pool    Pool
+	Traffic Traffic       // nil: nobody sends requests that we could steer
+	Drain   time.Duration // how long a withdrawn member may finish its requests
+	DryRun  bool          // decisions are made and nothing is done
+}

@@ -12,7 +12,6 @@ type Inputs struct {
 	Up      *Reading `json:"up,omitempty"`      // the members' `up`, if a signal has the scope pool
 	Floor   *Order   `json:"floor,omitempty"`   // an operator's `pool set`
 	Pause   *Order   `json:"pause,omitempty"`   // an operator's pause of this pool or of all
-	Backoff *Backoff `json:"backoff,omitempty"` // the provider failed of late
 	Open    string   `json:"open,omitempty"`    // ID of the step in flight
 	DryRun  bool     `json:"dry_run,omitempty"` // the pool is configured to do nothing
 }
@@ -34,10 +33,4 @@ type Order struct {
 // In reports whether the order holds at a time.
 func (o *Order) In(now time.Time) bool {
 	return o != nil && (o.Until.IsZero() || now.Before(o.Until))
-}
-
-// Backoff says until when a provider is left alone, and why.
-type Backoff struct {
-	Until time.Time `json:"until"`
-	Why   string    `json:"why"`
 }

@@ -1,0 +1,80 @@
+package rules
+
+import "math"
+
+// useless is how many adds in a row may better a band's value by less than a
+// tenth before adding is given up: then members are not what is lacking.
+const useless = 3
+
+// hearBand wants more above the band, the minimum below it, and the present size
+// between. After it asked for more it waits until those have come and warmed up,
+// or every look would ask again for what is on its way.
+func (j *judgement) hearBand(s Signal, h heard, out *Judged) {
+	v := h.value()
+	b := s.Band
+	switch {
+	case v > b.Above:
+		j.hearAbove(s, v, out)
+		return
+	case out.Reason != "":
+	case v < b.Below:
+		out.Wants, out.Reason, out.Because = min(j.r.Min, j.n), BySignal, num(v)+" < "+num(b.Below)
+	default:
+		out.Reason, out.Because = InBand, num(b.Below)+" <= "+num(v)+" <= "+num(b.Above)
+	}
+	delete(j.m.Adds, s.Name)
+}
+
+// hearAbove asks for more members, unless some are on their way or the last ones
+// brought nothing.
+func (j *judgement) hearAbove(s Signal, v float64, out *Judged) {
+	why := num(v) + " > " + num(s.Band.Above)
+	if out.Because != "" {
+		why = out.Because + "; " + why
+	}
+	coming := j.c.coming() + len(j.c.young)
+	switch {
+	case coming > 0:
+		out.set(Warming, why+", "+itoa(coming)+" booting or warming")
+	case j.uselessAdds(s.Name, v) >= useless:
+		out.set(NoEffect, why+", and the last "+itoa(useless)+" additions bettered it by less than 10%")
+	default:
+		out.set(BySignal, why+", adds "+s.Band.Add.String())
+		out.Wants = j.n + max(1, largest([]Amount{s.Band.Add}, j.n, math.Ceil))
+	}
+}
+
+// set gives the reason, unless something is the matter with the reading.
+func (out *Judged) set(r Reason, because string) {
+	out.Because = because
+	if out.Reason == "" {
+		out.Reason = r
+	}
+}
+
+// uselessAdds counts the adds in a row, the last included, that brought nothing.
+func (j *judgement) uselessAdds(signal string, v float64) int {
+	last, ok := j.m.Adds[signal]
+	if !ok {
+		return 0
+	}
+	if v > 0.9*last.Value {
+		return last.Useless + 1
+	}
+	return 0
+}
+
+// rememberAdd keeps what a band's value was when members were added for it.
+func (j *judgement) rememberAdd() {
+	for i, s := range j.r.Signals {
+		h := j.d.Signals[i]
+		if s.Band == nil || h.Wants <= j.n {
+			continue
+		}
+		v := math.MaxFloat64
+		if h.Value != nil {
+			v = *h.Value
+		}
+		put(&j.m.Adds, s.Name, Adds{At: j.now, Value: v, Useless: j.uselessAdds(s.Name, v)})
+	}
+}

@@ -1,0 +1,94 @@
+package rules
+
+import (
+	"slices"
+	"time"
+)
+
+// census is a pool's members sorted by what they count for.
+type census struct {
+	warm, young []Member // ready for longer than the warm-up, and for less
+	unhealthy   []Member
+	booting     []Member
+	draining    []Member
+	dead        []Member
+	leaving     []Member
+	expected    int // asked for and not listed
+}
+
+// Overlay returns the members with those draining that the memory knows to be
+// out of rotation, whatever the provider calls them, unless they are leaving.
+func (m Memory) Overlay(members []Member) []Member {
+	out := slices.Clone(members)
+	for i, x := range out {
+		if since, ok := m.DrainingSince(x.ID); ok && x.State != Leaving {
+			out[i].State, out[i].Since = Draining, since
+		}
+	}
+	return out
+}
+
+// take sorts the members.
+func take(members []Member, m Memory, warmup time.Duration, now time.Time) census {
+	c := census{expected: m.expected()}
+	for _, x := range m.Overlay(members) {
+		switch x.State {
+		case Ready:
+			if now.Sub(x.Since) < warmup {
+				c.young = append(c.young, x)
+			} else {
+				c.warm = append(c.warm, x)
+			}
+		case Unhealthy:
+			c.unhealthy = append(c.unhealthy, x)
+		case Dead:
+			c.dead = append(c.dead, x)
+		case Draining:
+			c.draining = append(c.draining, x)
+		case Leaving:
+			c.leaving = append(c.leaving, x)
+		default:
+			c.booting = append(c.booting, x)
+		}
+	}
+	return c
+}
+
+// size counts the members that are capacity, will be, or are to be replaced.
+func (c census) size() int {
+	return len(c.warm) + len(c.young) + len(c.unhealthy) + len(c.dead) + c.coming()
+}
+
+// coming counts capacity on its way, once.
+func (c census) coming() int { return len(c.booting) + c.expected }
+
+// ready are the members that answer their probe.
+func (c census) ready() []Member { return slices.Concat(c.warm, c.young) }
+
+// count is the census as a decision shows it.
+func (c census) count() Count {
+	return Count{
+		Ready: len(c.warm) + len(c.young), Booting: c.coming(), Draining: len(c.draining),
+		Unhealthy: len(c.unhealthy), Dead: len(c.dead), Leaving: len(c.leaving),
+	}
+}
+
+// correlated reports whether more than a third of the members, and at least two,
+// turned unhealthy within one warm-up. Then it is not the members: it is what
+// they share (the database, the network, the probe).
+func (c census) correlated(warmup time.Duration) bool {
+	since := make([]time.Time, len(c.unhealthy))
+	for i, m := range c.unhealthy {
+		since[i] = m.Since
+	}
+	slices.SortFunc(since, time.Time.Compare)
+	most, first := 0, 0
+	for last := range since {
+		for since[last].Sub(since[first]) > warmup {
+			first++
+		}
+		most = max(most, last-first+1)
+	}
+	alive := len(c.warm) + len(c.young) + len(c.unhealthy) + len(c.booting)
+	return most >= 2 && 3*most > alive
+}

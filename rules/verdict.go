@@ -1,0 +1,171 @@
+package rules
+
+import (
+	"slices"
+	"time"
+)
+
+// replacedFor is how long a replacement counts for the back-off of further ones.
+// (The kubelet forgets a container's crashes after as long.)
+const replacedFor = 10 * time.Minute
+
+// settle turns the narrowed wish into the verdict and its reason.
+func (j *judgement) settle() {
+	d := &j.d
+	d.To, d.Signal = j.wish, j.signal
+	switch {
+	case j.wish > j.n:
+		d.Verdict, d.Reason = ScaleOut, j.because
+		if name, ok := j.applied(AtMin, Manual); ok {
+			d.Reason, d.Signal = name, ""
+		}
+	case j.wish < j.n:
+		d.Verdict, d.Reason = ScaleIn, j.because
+		if name, ok := j.applied(AtMax, Quota); ok && d.Wants >= j.n {
+			d.Reason, d.Signal = name, ""
+		}
+		if !j.in.Terms.Victims && !j.in.Terms.Drains {
+			d.Limits = append(d.Limits, Applied{NoDrain, j.wish, j.wish, "the provider picks the victim and does not drain it"})
+		}
+	default:
+		d.Reason = j.whyKept()
+		j.replace()
+	}
+	if d.Verdict == Keep || d.Verdict == Replace {
+		d.To = j.n
+	}
+}
+
+// applied returns the first of the named limits that was applied.
+func (j *judgement) applied(names ...Reason) (Reason, bool) {
+	for _, l := range j.d.Limits {
+		if slices.Contains(names, l.Name) {
+			return l.Name, true
+		}
+	}
+	return "", false
+}
+
+// whyKept names what binds a pool that keeps its size.
+func (j *judgement) whyKept() Reason {
+	switch {
+	case j.c.correlated(j.r.Warmup):
+		return CorrelatedUnhealthy
+	case j.doubt != "":
+		j.d.Signal = j.doubter
+		return j.doubt
+	case len(j.d.Limits) > 0:
+		return j.d.Limits[len(j.d.Limits)-1].Name
+	case j.because == BySignal:
+		return InBand
+	default:
+		return j.because
+	}
+}
+
+// replace asks for the dead to be replaced, or for one member that has been sick
+// for longer than a warm-up. Many that turn sick at once are left alone.
+func (j *judgement) replace() {
+	victims := ids(j.c.dead)
+	if len(victims) == 0 && !j.c.correlated(j.r.Warmup) {
+		victims = j.sick()
+	}
+	if len(victims) == 0 {
+		return
+	}
+	j.d.Verdict, j.d.Reason, j.d.Signal, j.d.Victims = Replace, Replacing, "", victims
+	past := within10(j.m.Replaced, j.now)
+	if len(past) > 0 && j.now.Sub(past[len(past)-1]) < backoff(len(past)) {
+		j.d.Refused = ProviderBackoff
+	}
+}
+
+// sick is the member that has been unhealthy, or has booted, for too long: the
+// longest, and none while another replacement has not had its warm-up.
+func (j *judgement) sick() []MemberID {
+	if n := len(j.m.Replaced); n > 0 && j.now.Sub(j.m.Replaced[n-1]) < j.r.Warmup {
+		return nil
+	}
+	var out *Member
+	for i, m := range slices.Concat(j.c.unhealthy, j.c.booting) {
+		patience := j.r.Warmup
+		if i >= len(j.c.unhealthy) {
+			patience = bootTime
+		}
+		if j.now.Sub(m.Since) >= patience && (out == nil || m.Since.Before(out.Since)) {
+			out = &m
+		}
+	}
+	if out == nil {
+		return nil
+	}
+	return []MemberID{out.ID}
+}
+
+// refuse names why a verdict is not carried out.
+func (j *judgement) refuse() {
+	d := &j.d
+	if d.Verdict == Keep || d.Refused != "" {
+		return
+	}
+	dir := DirOut
+	if d.Verdict == ScaleIn {
+		dir = DirIn
+	}
+	switch {
+	case j.in.Pause.In(j.now):
+		d.Refused = Paused
+	case j.r.Mode != Act:
+		d.Refused = Observing
+	case j.in.DryRun:
+		d.Refused = DryRun
+	case j.in.Open != "":
+		d.Refused = InFlight
+	case j.now.Before(j.m.Failed[dir].Until):
+		d.Refused = ProviderBackoff
+	}
+}
+
+// remember keeps what later judgements need of this one.
+func (j *judgement) remember() {
+	longest := max(j.r.Out.Limit.Every, j.r.In.Limit.Every)
+	j.m.Resizes = slices.DeleteFunc(j.m.Resizes, func(r Resize) bool { return j.now.Sub(r.At) >= longest })
+	j.m.Replaced = within10(j.m.Replaced, j.now)
+	if !j.d.Acts() {
+		return
+	}
+	switch j.d.Verdict {
+	case Replace:
+		j.m.Replaced = append(j.m.Replaced, j.now)
+	case ScaleOut:
+		j.rememberAdd()
+		fallthrough
+	default:
+		j.m.Resizes = mergeResizes(append(j.m.Resizes, Resize{j.now, j.d.To - j.n}))
+	}
+}
+
+// mergeResizes keeps the list short: the two oldest become one that lasts as
+// long as the newer of them.
+func mergeResizes(rs []Resize) []Resize {
+	for len(rs) > mostWishes {
+		rs[1].By += rs[0].By
+		rs = rs[1:]
+	}
+	return rs
+}
+
+// within10 is the replacements that still count, the ten latest at the most.
+func within10(at []time.Time, now time.Time) []time.Time {
+	at = slices.DeleteFunc(at, func(t time.Time) bool { return now.Sub(t) >= replacedFor })
+	return at[max(0, len(at)-10):]
+}
+
+// ids are the members' IDs.
+func ids(ms []Member) []MemberID {
+	var out []MemberID
+	for _, m := range ms {
+		out = append(out, m.ID)
+	}
+	return out
+}

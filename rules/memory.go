@@ -15,6 +15,7 @@ const MemoryVersion = 1
 // As JSON it stays under 4 KB while at most a hundred members come or go at once.
 type Memory struct {
 	Version  int                   `json:"v"`
+	Named    int                   `json:"named,omitempty"` // the last number that a member was named with
 	Judged   time.Time             `json:"judged"`          // last judgement
 	Highs    []Wish                `json:"highs,omitempty"` // falling sizes: what the largest wish of the in window is now and may become
 	Lows     []Wish                `json:"lows,omitempty"`  // rising sizes: likewise for the smallest of the out window

@@ -17,11 +17,11 @@ type census struct {
 }
 
 // Overlay returns the members with those draining that the memory knows to be
-// out of rotation, whatever the provider calls them, unless they are leaving.
+// out of rotation, whatever the provider calls them, unless they are dead or leaving.
 func (m Memory) Overlay(members []Member) []Member {
 	out := slices.Clone(members)
 	for i, x := range out {
-		if since, ok := m.DrainingSince(x.ID); ok && x.State != Leaving {
+		if since, ok := m.DrainingSince(x.ID); ok && x.State != Dead && x.State != Leaving {
 			out[i].State, out[i].Since = Draining, since
 		}
 	}
@@ -42,7 +42,11 @@ func take(members []Member, m Memory, warmup time.Duration, now time.Time) censu
 		case Unhealthy:
 			c.unhealthy = append(c.unhealthy, x)
 		case Dead:
-			c.dead = append(c.dead, x)
+			if _, gone := m.DrainingSince(x.ID); gone { // it ended while it drained, or its replacement was asked for
+				c.leaving = append(c.leaving, x)
+			} else {
+				c.dead = append(c.dead, x)
+			}
 		case Draining:
 			c.draining = append(c.draining, x)
 		case Leaving:

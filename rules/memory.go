@@ -87,6 +87,15 @@ func (m *Memory) Expect(names []string, now time.Time) {
 	}
 }
 
+// Unexpect forgets members that were asked for in vain.
+func (m *Memory) Unexpect(names []string) {
+	for i := range m.Expected {
+		e := &m.Expected[i]
+		e.Names = slices.DeleteFunc(e.Names, func(n string) bool { return slices.Contains(names, n) })
+	}
+	m.Expected = slices.DeleteFunc(m.Expected, func(e Expected) bool { return len(e.Names) == 0 })
+}
+
 // Withdraw remembers members that were taken out of rotation.
 func (m *Memory) Withdraw(ids []MemberID, now time.Time) {
 	if len(ids) > 0 {

@@ -1,3 +1,145 @@
 // Package scaler is the loop: it reads every rule's signals, lets [rules.Decide]
 // judge, plans one short step, journals it, and asks the provider or the traffic.
+//
+// Each pool has a goroutine of its own, so a provider that hangs holds up its own
+// pool and no other.
 package scaler
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"flyball/rules"
+	"flyball/scaler/journal"
+)
+
+// A Journal is what the loop needs of [journal.Journal]. It is safe for concurrent use.
+type Journal interface {
+	Tick(now time.Time, ts []journal.Tick) error
+	Begin(s journal.Step, t *journal.Tick) (journal.Seq, error)
+	End(seq journal.Seq, o journal.Outcome) error
+	Pending() ([]journal.Entry, error)
+	Memory(pool string) (rules.Memory, bool, error)
+	Orders() (map[string]journal.Orders, error)
+	SetOrder(target string, kind journal.OrderKind, o *rules.Order, at time.Time) error
+}
+
+// Options are what a Scaler is made of.
+type Options struct {
+	Querier    rules.Querier
+	Journal    Journal
+	Roster     *Roster
+	Wake       <-chan struct{} // a scrape was committed
+	Site       string
+	Version    string
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// A Scaler judges all pools. Its methods are safe for concurrent use.
+type Scaler struct {
+	querier rules.Querier
+	journal Journal
+	roster  *Roster
+	wake    <-chan struct{}
+	log     *slog.Logger
+	metrics *metrics
+	site    string
+	version string
+	started time.Time
+
+	applied chan struct{} // of one place: there is a plan newer than what runs
+	mu      sync.Mutex
+	loops   map[string]*loop
+}
+
+// New returns a Scaler without pools: [Scaler.Apply] gives it some.
+func New(o Options) *Scaler {
+	return &Scaler{
+		querier: o.Querier, journal: o.Journal, roster: o.Roster, wake: o.Wake, log: o.Logger,
+		metrics: newMetrics(o.Registerer), site: o.Site, version: o.Version, started: time.Now(),
+		applied: make(chan struct{}, 1), loops: map[string]*loop{},
+	}
+}
+
+// Apply replaces the pools and their rules. Run takes them over when the
+// judgements that are under way have ended. A pool without a rule is only watched.
+func (s *Scaler) Apply(units map[string]Unit, set []rules.Scale) {
+	loops := map[string]*loop{}
+	for name, u := range units {
+		loops[name] = s.loop(name, u)
+	}
+	for _, r := range set {
+		if l, ok := loops[r.Pool]; ok {
+			l.rule = &r
+			l.status.Rule, l.status.Mode, l.status.Min, l.status.Max = r.Rule, r.Mode, r.Min, r.Max
+		}
+	}
+	s.mu.Lock()
+	s.loops = loops
+	s.mu.Unlock()
+	s.roster.Keep(slices.Collect(maps.Keys(loops)))
+	select {
+	case s.applied <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Scaler) loop(name string, u Unit) *loop {
+	l := &loop{s: s, name: name, unit: u, log: s.log, wake: make(chan struct{}, 1)}
+	l.status.Name, l.status.Judged = name, time.Now()
+	return l
+}
+
+// Run judges until the context ends, and returns when no step is under way.
+func (s *Scaler) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := s.generation(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// generation runs the loops of one Apply until the next.
+func (s *Scaler) generation(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, ctx := errgroup.WithContext(ctx)
+	loops := s.current()
+	for _, l := range loops {
+		g.Go(func() error { return l.run(ctx) })
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return g.Wait()
+		case <-s.applied:
+			cancel()
+			return g.Wait()
+		case <-s.wake:
+			for _, l := range loops {
+				l.rouse()
+			}
+		}
+	}
+}
+
+// current are the loops of the last Apply, sorted by pool.
+func (s *Scaler) current() []*loop {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.loops), func(a, b *loop) int {
+		if a.name < b.name {
+			return -1
+		}
+		return 1
+	})
+}

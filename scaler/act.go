@@ -1,0 +1,140 @@
+package scaler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"flyball/rules"
+	"flyball/scaler/journal"
+)
+
+// stepTime bounds one step. A provider that takes longer is asked again, which
+// changes nothing that was done.
+const stepTime = 30 * time.Second
+
+// do carries out a step that is in the journal.
+func (u Unit) do(ctx context.Context, s journal.Step, members []rules.Member) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
+	switch s.Verb {
+	case journal.Grow:
+		return errors.Join(u.admit(ctx, of(s, members)), u.Pool.Grow(ctx, s))
+	case journal.Swap:
+		if err := u.withdraw(ctx, of(s, members)); err != nil {
+			return err
+		}
+		return u.Pool.Grow(ctx, s)
+	case journal.Admit:
+		return u.admit(ctx, of(s, members))
+	case journal.Withdraw:
+		return u.withdraw(ctx, of(s, members))
+	case journal.Remove:
+		if err := u.withdraw(ctx, of(s, members)); err != nil {
+			return err
+		}
+		return u.Pool.Remove(ctx, s)
+	default:
+		return fmt.Errorf("do step %s: unknown verb %q", s.ID, s.Verb)
+	}
+}
+
+// of are the members that a step names as its victims and that still exist.
+func of(s journal.Step, members []rules.Member) []rules.Member {
+	return slices.DeleteFunc(slices.Clone(members), func(m rules.Member) bool { return !slices.Contains(s.Victims, m.ID) })
+}
+
+func (u Unit) admit(ctx context.Context, ms []rules.Member) error {
+	if u.Traffic == nil || len(ms) == 0 {
+		return nil
+	}
+	return u.Traffic.Admit(ctx, ms)
+}
+
+// withdraw takes members out of rotation. If that fails for some, all are put
+// back: a member must not be counted on and left without requests.
+func (u Unit) withdraw(ctx context.Context, ms []rules.Member) error {
+	if u.Traffic == nil || len(ms) == 0 {
+		return nil
+	}
+	if err := u.Traffic.Withdraw(ctx, ms); err != nil {
+		return errors.Join(err, u.Traffic.Admit(context.WithoutCancel(ctx), ms))
+	}
+	return nil
+}
+
+// direction is which way a verb moves a pool: whose failures hold up whose.
+func direction(v journal.Verb) rules.Direction {
+	if v == journal.Withdraw || v == journal.Remove {
+		return rules.DirIn
+	}
+	return rules.DirOut
+}
+
+// resume does again what a crash left open, and closes it. Every step is
+// absolute, so it does not matter how far it had come.
+func (l *loop) resume(ctx context.Context, now time.Time) error {
+	entries, err := l.s.journal.Pending()
+	if err != nil {
+		return fmt.Errorf("read open steps: %w", err)
+	}
+	for _, e := range entries {
+		if e.Target != l.target() {
+			continue
+		}
+		var step journal.Step
+		if err := json.Unmarshal(e.Body, &step); err != nil {
+			return fmt.Errorf("read open step %s: %w", e.ID, err)
+		}
+		members, _, err := l.unit.Pool.Look(ctx)
+		if err != nil {
+			return fmt.Errorf("look at pool %s to resume step %s: %w", l.name, step.ID, err)
+		}
+		l.log.Info("resuming a step that a crash left open", "step", step.ID, "verb", step.Verb)
+		if err := l.end(e.Seq, step, l.unit.do(ctx, step, members), now, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end journals how a step ended.
+func (l *loop) end(seq journal.Seq, step journal.Step, failure error, began time.Time, resumed bool) error {
+	o := journal.Outcome{OK: failure == nil, Resumed: resumed, Took: time.Since(began).Round(time.Millisecond).String()}
+	l.memory = l.memory.Clone() // the journal's copy stays as it is
+	if failure != nil {
+		o.Err = failure.Error()
+		l.log.Warn("step failed", "step", step.ID, "verb", step.Verb, "err", failure)
+		l.undo(step, began)
+	}
+	l.unsaved = true
+	l.memory.Ended(direction(step.Verb), o.Err, began)
+	l.s.metrics.steps.WithLabelValues(l.name, string(step.Verb), outcome(failure)).Inc()
+	if err := l.s.journal.End(seq, o); err != nil {
+		return fmt.Errorf("journal the end of step %s: %w", step.ID, err)
+	}
+	return nil
+}
+
+// undo takes back in the memory what a failed step was to bring about. What did
+// happen all the same shows on the next look.
+func (l *loop) undo(s journal.Step, now time.Time) {
+	l.memory.Unexpect(s.Names)
+	switch s.Verb {
+	case journal.Withdraw, journal.Swap:
+		l.memory.Admit(s.Victims)
+	case journal.Grow:
+		l.memory.Withdraw(s.Victims, now)
+	}
+}
+
+// outcome is the label of a step's end.
+func outcome(err error) string {
+	if err != nil {
+		return "failed"
+	}
+	return "ok"
+}

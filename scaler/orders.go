@@ -1,0 +1,170 @@
+package scaler
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"flyball/rules"
+	"flyball/scaler/journal"
+)
+
+// everything is the target of an order for all pools.
+const everything = "all"
+
+// An orderBody is what an operator's request says. For is a Prometheus duration;
+// without it the order holds until it is taken back.
+type orderBody struct {
+	Size   int            `json:"size"`
+	For    model.Duration `json:"for"`
+	Reason string         `json:"reason"`
+}
+
+// Handler serves GET status and the operators' acts, all POST, relative to
+// /api/flyball/v1. who names the operator of a request. Whether a request may act
+// at all is the caller's matter.
+func (s *Scaler) Handler(who func(*http.Request) string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/flyball/v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		st, err := s.Status()
+		if err != nil {
+			problem(w, http.StatusServiceUnavailable, err.Error())
+			return
+		}
+		answer(w, st)
+	})
+	act := func(path string, f func(pool string, o rules.Order, now time.Time) error) {
+		mux.HandleFunc("POST /api/flyball/v1/"+path, func(w http.ResponseWriter, r *http.Request) {
+			s.order(w, r, who(r), f)
+		})
+	}
+	act("pools/{pool}/set", s.set)
+	act("pools/{pool}/pause", s.pause)
+	act("pools/{pool}/resume", func(pool string, _ rules.Order, now time.Time) error { return s.resume(pool, now) })
+	act("stop-all", func(_ string, o rules.Order, now time.Time) error {
+		return s.journal.SetOrder(everything, journal.Pause, &o, now)
+	})
+	act("resume-all", func(_ string, _ rules.Order, now time.Time) error {
+		return s.journal.SetOrder(everything, journal.Pause, nil, now)
+	})
+	return mux
+}
+
+// order reads an operator's request and obeys it.
+func (s *Scaler) order(w http.ResponseWriter, r *http.Request, by string, f func(string, rules.Order, time.Time) error) {
+	var b orderBody
+	if r.ContentLength != 0 {
+		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&b); err != nil {
+			problem(w, http.StatusBadRequest, fmt.Sprintf("read the order: %v", err))
+			return
+		}
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	o := rules.Order{By: by, Why: b.Reason, Size: b.Size}
+	if b.For > 0 {
+		o.Until = now.Add(time.Duration(b.For))
+	}
+	if err := f(r.PathValue("pool"), o, now); err != nil {
+		status := http.StatusServiceUnavailable
+		if e, ok := err.(refusal); ok {
+			status = e.status
+		}
+		problem(w, status, err.Error())
+		return
+	}
+	s.log.Info("order taken", "path", r.URL.Path, "by", by, "until", o.Until, "reason", b.Reason)
+	s.wakeAll()
+	answer(w, o)
+}
+
+// A refusal is an order that cannot be obeyed.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r refusal) Error() string { return r.text }
+
+// set raises a pool's floor.
+func (s *Scaler) set(pool string, o rules.Order, now time.Time) error {
+	l, err := s.find(pool)
+	if err != nil {
+		return err
+	}
+	if l.rule == nil {
+		return refusal{http.StatusConflict, fmt.Sprintf("pool %s has no scale rule: write one, then its size can be set", pool)}
+	}
+	if o.Size < 1 || o.Size > l.rule.Max {
+		return refusal{http.StatusUnprocessableEntity, fmt.Sprintf("size %d is outside 1 to %d: the ceiling is max in %s", o.Size, l.rule.Max, l.rule.Rule)}
+	}
+	return s.journal.SetOrder(l.target(), journal.Floor, &o, now)
+}
+
+// pause stops acting on a pool.
+func (s *Scaler) pause(pool string, o rules.Order, now time.Time) error {
+	l, err := s.find(pool)
+	if err != nil {
+		return err
+	}
+	return s.journal.SetOrder(l.target(), journal.Pause, &o, now)
+}
+
+// resume takes back what was ordered of a pool: its pause and its floor.
+func (s *Scaler) resume(pool string, now time.Time) error {
+	l, err := s.find(pool)
+	if err != nil {
+		return err
+	}
+	os, err := s.journal.Orders()
+	if err != nil {
+		return err
+	}
+	o := os[l.target()]
+	if o.Pause == nil && o.Floor == nil {
+		return refusal{http.StatusConflict, fmt.Sprintf("pool %s has no order to take back", pool)}
+	}
+	if o.Pause != nil {
+		if err := s.journal.SetOrder(l.target(), journal.Pause, nil, now); err != nil {
+			return err
+		}
+	}
+	if o.Floor != nil {
+		return s.journal.SetOrder(l.target(), journal.Floor, nil, now)
+	}
+	return nil
+}
+
+// find returns the loop of a pool.
+func (s *Scaler) find(pool string) (*loop, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l, ok := s.loops[pool]; ok {
+		return l, nil
+	}
+	return nil, refusal{http.StatusNotFound, fmt.Sprintf("there is no pool %q", pool)}
+}
+
+// wakeAll lets every pool be judged soon.
+func (s *Scaler) wakeAll() {
+	for _, l := range s.current() {
+		l.rouse()
+	}
+}
+
+// answer writes a value as JSON.
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the client went away
+}
+
+// problem writes an error as RFC 9457 has it.
+func problem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": status, "title": http.StatusText(status), "detail": detail})
+}

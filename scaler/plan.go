@@ -1,0 +1,161 @@
+package scaler
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"flyball/rules"
+	"flyball/scaler/journal"
+)
+
+// patience is how long a member that was asked to end may take until it is asked
+// again; providers then end it the hard way.
+const patience = 10 * time.Second
+
+// mostNames bounds how many members one step asks for; the next judgement asks for more.
+const mostNames = 100
+
+// A situation is what a plan is made from: a decision and the pool it is about.
+type situation struct {
+	d       rules.Decision
+	members []rules.Member // draining as remembered, open requests as counted
+	drain   time.Duration
+	counted bool // whoever sends requests told of them
+	met     bool // and was told of all members
+	steady  bool // the pool is acted on at all: its rule acts, nobody paused it, it is not dry
+	now     time.Time
+}
+
+// plan chooses one short step: its verb, names and victims, never the size, which
+// is the decision's. It changes the memory to what will be true once the step is
+// done. No step is a zero verb.
+//
+// What a decision asks for comes first, so that a drain never blocks growth; then
+// new capacity is let in; then drained members are ended.
+func plan(s situation, m *rules.Memory) journal.Step {
+	step := journal.Step{Target: "pool/" + s.d.Pool, To: s.d.To, Decision: s.d.ID, Reason: s.d.Reason}
+	step.ID = stepID(s.d.Pool, s.now)
+	switch {
+	case s.d.Acts():
+		s.carryOut(&step, m)
+	case !s.steady:
+	case s.admit(&step):
+	default:
+		s.remove(&step, m)
+	}
+	return step
+}
+
+// stepID names a step: the pool and the time, as [a-z0-9-]{1,40}.
+func stepID(pool string, now time.Time) string {
+	return pool[:min(len(pool), 28)] + "-" + strconv.FormatInt(now.UnixMilli(), 36)
+}
+
+// carryOut makes the step that a decision asks for.
+func (s situation) carryOut(step *journal.Step, m *rules.Memory) {
+	switch s.d.Verdict {
+	case rules.ScaleOut:
+		need := s.d.To - s.d.Size
+		step.Victims = s.readmit(need)
+		step.Names = s.names(need-len(step.Victims), m)
+		step.Verb = journal.Grow
+		if len(step.Names) == 0 {
+			step.Verb = journal.Admit
+		}
+		m.Admit(step.Victims)
+	case rules.Replace:
+		step.Verb, step.Victims = journal.Swap, s.d.Victims
+		step.Names = s.names(len(step.Victims), m)
+		m.Withdraw(step.Victims, s.now)
+	case rules.ScaleIn:
+		step.Verb, step.Victims = journal.Withdraw, s.victims(s.d.Size-s.d.To, m)
+		m.Withdraw(step.Victims, s.now)
+	}
+	m.Expect(step.Names, s.now)
+}
+
+// readmit picks draining members to take back rather than to buy new ones.
+func (s situation) readmit(need int) []rules.MemberID {
+	var out []rules.MemberID
+	for _, x := range s.members {
+		if len(out) < need && x.State == rules.Draining {
+			out = append(out, x.ID)
+		}
+	}
+	return out
+}
+
+// victims picks whom to take out of rotation: the dead, the sick, those that boot,
+// then the oldest.
+func (s situation) victims(n int, m *rules.Memory) []rules.MemberID {
+	rank := map[rules.State]int{rules.Dead: 0, rules.Unhealthy: 1, rules.Booting: 2, rules.Ready: 3}
+	in := slices.DeleteFunc(slices.Clone(s.members), func(x rules.Member) bool {
+		_, counts := rank[x.State]
+		_, out := m.DrainingSince(x.ID)
+		return !counts || out
+	})
+	slices.SortStableFunc(in, func(a, b rules.Member) int {
+		return cmp.Or(rank[a.State]-rank[b.State], a.Born.Compare(b.Born), cmp.Compare(a.Name, b.Name))
+	})
+	var out []rules.MemberID
+	for _, x := range in[:min(n, len(in))] {
+		out = append(out, x.ID)
+	}
+	return out
+}
+
+// names makes names for new members. A number is not used again, so that no new
+// member inherits the series of one that is gone.
+func (s situation) names(n int, m *rules.Memory) []string {
+	for _, x := range s.members {
+		if i, err := strconv.Atoi(strings.TrimPrefix(x.Name, s.d.Pool+"-")); err == nil {
+			m.Named = max(m.Named, i)
+		}
+	}
+	var out []string
+	for range min(n, mostNames) {
+		m.Named++
+		out = append(out, s.d.Pool+"-"+strconv.Itoa(m.Named))
+	}
+	return out
+}
+
+// admit lets ready members in that nobody sends requests to yet, and, after a
+// start, all: what the traffic thinks of them may be of another life.
+func (s situation) admit(step *journal.Step) bool {
+	for _, x := range s.members {
+		if s.counted && x.State == rules.Ready && (x.Open == nil || !s.met) {
+			step.Victims = append(step.Victims, x.ID)
+		}
+	}
+	step.Verb = journal.Admit
+	return len(step.Victims) > 0
+}
+
+// remove ends the members that have drained, and asks again about those that
+// take too long to end.
+func (s situation) remove(step *journal.Step, m *rules.Memory) {
+	step.Verb = ""
+	if s.now.Before(m.Failed[rules.DirIn].Until) {
+		return
+	}
+	for _, x := range s.members {
+		_, out := m.DrainingSince(x.ID)
+		drained := x.State == rules.Draining && s.drained(x)
+		if drained || x.State == rules.Dead && out || x.State == rules.Leaving && s.now.Sub(x.Since) > patience {
+			step.Victims = append(step.Victims, x.ID)
+		}
+	}
+	if len(step.Victims) > 0 {
+		step.Verb, step.To = journal.Remove, s.d.Size
+	}
+}
+
+// drained reports whether a member out of rotation has nothing left to do, or no
+// time left to do it.
+func (s situation) drained(x rules.Member) bool {
+	return x.Open != nil && *x.Open == 0 || s.now.Sub(x.Since) >= s.drain
+}

@@ -63,8 +63,8 @@ func absent(format string, args ...any) error {
 	return &requestError{http.StatusNotFound, fmt.Sprintf(format, args...)}
 }
 
-// Handler serves what the journal knows, for reading, as JSON. It is mounted
-// under /api/flyball/v1 with that prefix stripped:
+// Handler serves what the journal knows, for reading, as JSON. Under
+// /api/flyball/v1:
 //
 //	GET /decisions?since=&until=&pool=&limit=   decision entries, newest first
 //	GET /decisions/{id}                         one, with its inputs and steps
@@ -75,11 +75,11 @@ func absent(format string, args ...any) error {
 // Times are RFC 3339 or seconds since 1970. At most 1000 rows are answered.
 func (j *Journal) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /decisions", answer(j.getDecisions))
-	mux.Handle("GET /decisions/{id}", answer(j.getDecision))
-	mux.Handle("GET /pools/{pool}/explain", answer(j.getExplain))
-	mux.Handle("GET /entries", answer(j.getEntries))
-	mux.Handle("GET /ticks", answer(j.getTicks))
+	mux.Handle("GET /api/flyball/v1/decisions", answer(j.getDecisions))
+	mux.Handle("GET /api/flyball/v1/decisions/{id}", answer(j.getDecision))
+	mux.Handle("GET /api/flyball/v1/pools/{pool}/explain", answer(j.getExplain))
+	mux.Handle("GET /api/flyball/v1/entries", answer(j.getEntries))
+	mux.Handle("GET /api/flyball/v1/ticks", answer(j.getTicks))
 	mux.Handle("/", answer(func(r *http.Request) (any, error) {
 		return nil, absent("no such resource: %s %s", r.Method, r.URL.Path)
 	}))

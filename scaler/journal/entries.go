@@ -78,7 +78,7 @@ func (j *Journal) Entries(f Filter) ([]Entry, error) {
 		and(`id = ? AND id <> ''`, f.ID) // the second half lets SQLite use the index
 	}
 	if len(f.Kinds) > 0 {
-		and(`kind IN (`+strings.Repeat(`?, `, len(f.Kinds)-1)+`?)`)
+		and(`kind IN (` + strings.Repeat(`?, `, len(f.Kinds)-1) + `?)`)
 		for _, k := range f.Kinds {
 			args = append(args, k)
 		}

@@ -152,8 +152,10 @@ func TestSameLooksAtSubstanceOnly(t *testing.T) {
 		change func(d *rules.Decision)
 		same   bool
 	}{
-		"time and id":        {func(d *rules.Decision) { d.At, d.ID = epoch.Add(1), "x" }, true},
-		"value":              {func(d *rules.Decision) { d.Signals[0].Value, d.Signals[0].Age, d.Signals[0].Because = &other, "9s", "?" }, true},
+		"time and id": {func(d *rules.Decision) { d.At, d.ID = epoch.Add(1), "x" }, true},
+		"value": {func(d *rules.Decision) {
+			d.Signals[0].Value, d.Signals[0].Age, d.Signals[0].Because = &other, "9s", "?"
+		}, true},
 		"members":            {func(d *rules.Decision) { d.Members.Ready = 9 }, true},
 		"limit's from":       {func(d *rules.Decision) { d.Limits[0].From = 8 }, true},
 		"hold's words":       {func(d *rules.Decision) { d.Holds[0].Because = "?" }, true},

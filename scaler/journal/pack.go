@@ -28,7 +28,7 @@ type packer struct {
 
 func newPacker() (*packer, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true),
-		zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(128<<10), zstd.WithEncoderDictRaw(tickDictID, tickDict))
+		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(128<<10), zstd.WithEncoderDictRaw(tickDictID, tickDict))
 	if err != nil {
 		return nil, fmt.Errorf("make compressor: %w", err)
 	}

@@ -14,6 +14,7 @@ type census struct {
 	dead        []Member
 	leaving     []Member
 	expected    int // asked for and not listed
+	owed        int // to be replaced, and gone
 }
 
 // Overlay returns the members with those draining that the memory knows to be
@@ -30,7 +31,7 @@ func (m Memory) Overlay(members []Member) []Member {
 
 // take sorts the members.
 func take(members []Member, m Memory, warmup time.Duration, now time.Time) census {
-	c := census{expected: m.expected()}
+	c := census{expected: m.expected(), owed: m.Owed}
 	for _, x := range m.Overlay(members) {
 		switch x.State {
 		case Ready:
@@ -60,7 +61,7 @@ func take(members []Member, m Memory, warmup time.Duration, now time.Time) censu
 
 // size counts the members that are capacity, will be, or are to be replaced.
 func (c census) size() int {
-	return len(c.warm) + len(c.young) + len(c.unhealthy) + len(c.dead) + c.coming()
+	return len(c.warm) + len(c.young) + len(c.unhealthy) + len(c.dead) + c.owed + c.coming()
 }
 
 // coming counts capacity on its way, once.
@@ -73,7 +74,7 @@ func (c census) ready() []Member { return slices.Concat(c.warm, c.young) }
 func (c census) count() Count {
 	return Count{
 		Ready: len(c.warm) + len(c.young), Booting: c.coming(), Draining: len(c.draining),
-		Unhealthy: len(c.unhealthy), Dead: len(c.dead), Leaving: len(c.leaving),
+		Unhealthy: len(c.unhealthy), Dead: len(c.dead) + c.owed, Leaving: len(c.leaving),
 	}
 }
 

@@ -109,7 +109,7 @@ func (h heard) answering() int {
 // unheard is what the members that are not known to be at ease count for
 // against scale-in: each one is fully loaded.
 func (h heard) unheard() float64 {
-	count := float64(h.c.coming() + len(h.c.dead))
+	count := float64(h.c.coming() + len(h.c.dead) + h.c.owed)
 	for _, m := range h.c.warm {
 		if !h.who[m.Name] {
 			count++

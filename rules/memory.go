@@ -21,6 +21,7 @@ type Memory struct {
 	Lows     []Wish                `json:"lows,omitempty"`  // rising sizes: likewise for the smallest of the out window
 	Resizes  []Resize              `json:"resizes,omitempty"`
 	Expected []Expected            `json:"expected,omitempty"`
+	Owed     int                   `json:"owed,omitempty"` // members to be replaced whose replacement failed
 	Draining []Drain               `json:"draining,omitempty"`
 	Replaced []time.Time           `json:"replaced,omitempty"` // replacements of late, oldest first
 	Missing  map[string]time.Time  `json:"missing,omitempty"`  // signal: missing since
@@ -46,12 +47,16 @@ type Resize struct {
 type Expected struct {
 	Names []string  `json:"names"`
 	Until time.Time `json:"until"`
+	Owed  bool      `json:"owed,omitempty"` // they replace others: if they do not come, they are asked for again
 }
 
 // A Drain is members that were taken out of rotation together.
 type Drain struct {
 	IDs   []MemberID `json:"ids"`
 	Since time.Time  `json:"since"`
+	// Unsure: whoever sends requests failed when it was asked to send no more, so
+	// it has to be asked again.
+	Unsure bool `json:"unsure,omitempty"`
 }
 
 // A Failure is how often in a row the provider failed, and how long it is left alone.
@@ -87,13 +92,35 @@ func (m *Memory) Expect(names []string, now time.Time) {
 	}
 }
 
-// Unexpect forgets members that were asked for in vain.
-func (m *Memory) Unexpect(names []string) {
-	for i := range m.Expected {
-		e := &m.Expected[i]
-		e.Names = slices.DeleteFunc(e.Names, func(n string) bool { return slices.Contains(names, n) })
+// doubtTime is how long members count as coming after the call that asked for
+// them failed. A call that timed out may have been obeyed.
+const doubtTime = 15 * time.Second
+
+// Doubt remembers that a step failed: the members that it asked for may come and
+// may not (owed: then they are to be asked for again), and those that it took out
+// of rotation may still be in it.
+func (m *Memory) Doubt(names []string, owed bool, out []MemberID, now time.Time) {
+	for i, e := range m.Expected {
+		if slices.ContainsFunc(e.Names, func(n string) bool { return slices.Contains(names, n) }) {
+			m.Expected[i].Until, m.Expected[i].Owed = now.Add(doubtTime), owed
+		}
 	}
-	m.Expected = slices.DeleteFunc(m.Expected, func(e Expected) bool { return len(e.Names) == 0 })
+	for i, d := range m.Draining {
+		if slices.ContainsFunc(d.IDs, func(id MemberID) bool { return slices.Contains(out, id) }) {
+			m.Draining[i].Unsure = true
+		}
+	}
+}
+
+// Unsure are the members of which it is not known whether they are out of rotation.
+func (m *Memory) Unsure() []MemberID {
+	var out []MemberID
+	for _, d := range m.Draining {
+		if d.Unsure {
+			out = append(out, d.IDs...)
+		}
+	}
+	return out
 }
 
 // Withdraw remembers members that were taken out of rotation.
@@ -151,8 +178,11 @@ func (m *Memory) settle(members []Member, now time.Time) {
 	kept := m.Expected[:0]
 	for _, e := range m.Expected {
 		e.Names = slices.DeleteFunc(e.Names, func(n string) bool { return listed[n] })
-		if len(e.Names) > 0 && now.Before(e.Until) {
+		switch {
+		case len(e.Names) > 0 && now.Before(e.Until):
 			kept = append(kept, e)
+		case e.Owed:
+			m.Owed += len(e.Names)
 		}
 	}
 	m.Expected = kept

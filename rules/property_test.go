@@ -56,7 +56,7 @@ func lawful(t *testing.T, seed uint64, r Scale, in Inputs, d Decision) {
 		t.Errorf("seed %d: scale-out from %d to %d, ceiling %d", seed, d.Size, d.To, top)
 	case d.Verdict == Keep && d.Refused != "":
 		t.Errorf("seed %d: keeping cannot be refused", seed)
-	case d.Verdict == Replace && len(d.Victims) == 0:
+	case d.Verdict == Replace && d.Members.Dead == 0 && len(d.Victims) == 0:
 		t.Errorf("seed %d: replaces nobody", seed)
 	case d.Verdict != ScaleOut && d.Size < floor:
 		t.Errorf("seed %d: stays at %d under the floor %d", seed, d.Size, floor)

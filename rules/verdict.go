@@ -67,10 +67,10 @@ func (j *judgement) whyKept() Reason {
 // for longer than a warm-up. Many that turn sick at once are left alone.
 func (j *judgement) replace() {
 	victims := ids(j.c.dead)
-	if len(victims) == 0 && !j.c.correlated(j.r.Warmup) {
+	if len(victims)+j.m.Owed == 0 && !j.c.correlated(j.r.Warmup) {
 		victims = j.sick()
 	}
-	if len(victims) == 0 {
+	if len(victims)+j.m.Owed == 0 {
 		return
 	}
 	j.d.Verdict, j.d.Reason, j.d.Signal, j.d.Victims = Replace, Replacing, "", victims

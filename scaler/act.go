@@ -54,16 +54,11 @@ func (u Unit) admit(ctx context.Context, ms []rules.Member) error {
 	return u.Traffic.Admit(ctx, ms)
 }
 
-// withdraw takes members out of rotation. If that fails for some, all are put
-// back: a member must not be counted on and left without requests.
 func (u Unit) withdraw(ctx context.Context, ms []rules.Member) error {
 	if u.Traffic == nil || len(ms) == 0 {
 		return nil
 	}
-	if err := u.Traffic.Withdraw(ctx, ms); err != nil {
-		return errors.Join(err, u.Traffic.Admit(context.WithoutCancel(ctx), ms))
-	}
-	return nil
+	return u.Traffic.Withdraw(ctx, ms)
 }
 
 // direction is which way a verb moves a pool: whose failures hold up whose.
@@ -119,15 +114,17 @@ func (l *loop) end(seq journal.Seq, step journal.Step, failure error, began time
 	return nil
 }
 
-// undo takes back in the memory what a failed step was to bring about. What did
-// happen all the same shows on the next look.
+// undo remembers that a step failed: what it did all the same shows on the next
+// looks, and until then nothing is taken for granted.
 func (l *loop) undo(s journal.Step, now time.Time) {
-	l.memory.Unexpect(s.Names)
+	l.met = false // whom the traffic was told to let in is not sure either
 	switch s.Verb {
-	case journal.Withdraw, journal.Swap:
-		l.memory.Admit(s.Victims)
 	case journal.Grow:
-		l.memory.Withdraw(s.Victims, now)
+		l.memory.Doubt(s.Names, false, nil, now)
+	case journal.Swap:
+		l.memory.Doubt(s.Names, true, s.Victims, now)
+	case journal.Withdraw:
+		l.memory.Doubt(nil, false, s.Victims, now)
 	}
 }
 

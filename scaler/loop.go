@@ -34,6 +34,7 @@ type loop struct {
 
 	memory  rules.Memory
 	members []rules.Member // as last looked
+	started bool           // the memory is the journal's
 	kept    journal.Tick   // the last kept tick
 	unsaved bool           // the memory holds more than the journal
 	counted bool           // the traffic told of open requests at the last look
@@ -57,7 +58,6 @@ func (l *loop) rouse() {
 func (l *loop) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	resumed := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -66,14 +66,7 @@ func (l *loop) run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		now := time.Now().UTC().Truncate(time.Millisecond)
-		var err error
-		if !resumed {
-			err = l.start(ctx, now)
-		}
-		if err == nil {
-			err = l.judge(ctx, now)
-		}
-		resumed = err == nil
+		err := l.turn(ctx, now)
 		if err != nil && ctx.Err() == nil {
 			l.log.Error("pool could not be judged", "pool", l.name, "err", err)
 			l.s.metrics.failures.WithLabelValues(l.name).Inc()
@@ -83,6 +76,19 @@ func (l *loop) run(ctx context.Context) error {
 		}
 		timer.Reset(l.pause(err))
 	}
+}
+
+// turn judges once. After anything went wrong, and at first, what the journal
+// holds is read anew: it is the truth.
+func (l *loop) turn(ctx context.Context, now time.Time) error {
+	if !l.started {
+		if err := l.start(ctx, now); err != nil {
+			return err
+		}
+	}
+	err := l.judge(ctx, now)
+	l.started = err == nil
+	return err
 }
 
 // rest waits, and reports whether the context still runs.
@@ -176,7 +182,7 @@ func (l *loop) orders(in *rules.Inputs) error {
 		return fmt.Errorf("read orders: %w", err)
 	}
 	in.Floor, in.Pause = os[l.target()].Floor, os[l.target()].Pause
-	if all := os[everything].Pause; all != nil {
+	if all := os[journal.All].Pause; all != nil {
 		in.Pause = all
 	}
 	return nil
@@ -193,7 +199,7 @@ func (l *loop) situation(d rules.Decision, in rules.Inputs, members []rules.Memb
 // then it is dropped whole, its memory included, so that what is kept can be
 // decided again.
 func (l *loop) keep(now time.Time, t journal.Tick) error {
-	if !l.unsaved && journal.Same(l.kept.Out, t.Out) && now.Sub(l.kept.Out.At) < l.renewal() {
+	if !l.unsaved && !t.Out.Acts() && journal.Same(l.kept.Out, t.Out) && now.Sub(l.kept.Out.At) < l.renewal() {
 		return nil
 	}
 	if err := l.s.journal.Tick(now, []journal.Tick{t}); err != nil {

@@ -12,9 +12,6 @@ import (
 	"flyball/scaler/journal"
 )
 
-// everything is the target of an order for all pools.
-const everything = "all"
-
 // An orderBody is what an operator's request says. For is a Prometheus duration;
 // without it the order holds until it is taken back.
 type orderBody struct {
@@ -43,12 +40,13 @@ func (s *Scaler) Handler(who func(*http.Request) string) http.Handler {
 	}
 	act("pools/{pool}/set", s.set)
 	act("pools/{pool}/pause", s.pause)
-	act("pools/{pool}/resume", func(pool string, _ rules.Order, now time.Time) error { return s.resume(pool, now) })
+	act("pools/{pool}/resume", s.resume)
 	act("stop-all", func(_ string, o rules.Order, now time.Time) error {
-		return s.journal.SetOrder(everything, journal.Pause, &o, now)
+		return s.journal.SetOrder(journal.All, journal.PauseOrder, &o, now)
 	})
-	act("resume-all", func(_ string, _ rules.Order, now time.Time) error {
-		return s.journal.SetOrder(everything, journal.Pause, nil, now)
+	act("resume-all", func(_ string, o rules.Order, now time.Time) error {
+		o.Until = now // an order that is over takes the standing one back
+		return s.journal.SetOrder(journal.All, journal.PauseOrder, &o, now)
 	})
 	return mux
 }
@@ -102,7 +100,7 @@ func (s *Scaler) set(pool string, o rules.Order, now time.Time) error {
 	if o.Size < 1 || o.Size > l.rule.Max {
 		return refusal{http.StatusUnprocessableEntity, fmt.Sprintf("size %d is outside 1 to %d: the ceiling is max in %s", o.Size, l.rule.Max, l.rule.Rule)}
 	}
-	return s.journal.SetOrder(l.target(), journal.Floor, &o, now)
+	return s.journal.SetOrder(l.target(), journal.FloorOrder, &o, now)
 }
 
 // pause stops acting on a pool.
@@ -111,11 +109,11 @@ func (s *Scaler) pause(pool string, o rules.Order, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return s.journal.SetOrder(l.target(), journal.Pause, &o, now)
+	return s.journal.SetOrder(l.target(), journal.PauseOrder, &o, now)
 }
 
 // resume takes back what was ordered of a pool: its pause and its floor.
-func (s *Scaler) resume(pool string, now time.Time) error {
+func (s *Scaler) resume(pool string, o rules.Order, now time.Time) error {
 	l, err := s.find(pool)
 	if err != nil {
 		return err
@@ -124,17 +122,18 @@ func (s *Scaler) resume(pool string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	o := os[l.target()]
-	if o.Pause == nil && o.Floor == nil {
+	o.Until = now
+	stands := os[l.target()]
+	if stands.Pause == nil && stands.Floor == nil {
 		return refusal{http.StatusConflict, fmt.Sprintf("pool %s has no order to take back", pool)}
 	}
-	if o.Pause != nil {
-		if err := s.journal.SetOrder(l.target(), journal.Pause, nil, now); err != nil {
+	if stands.Pause != nil {
+		if err := s.journal.SetOrder(l.target(), journal.PauseOrder, &o, now); err != nil {
 			return err
 		}
 	}
-	if o.Floor != nil {
-		return s.journal.SetOrder(l.target(), journal.Floor, nil, now)
+	if stands.Floor != nil {
+		return s.journal.SetOrder(l.target(), journal.FloorOrder, &o, now)
 	}
 	return nil
 }

@@ -42,6 +42,7 @@ func plan(s situation, m *rules.Memory) journal.Step {
 	case s.d.Acts():
 		s.carryOut(&step, m)
 	case !s.steady:
+	case s.insist(&step, m):
 	case s.admit(&step):
 	default:
 		s.remove(&step, m)
@@ -68,10 +69,17 @@ func (s situation) carryOut(step *journal.Step, m *rules.Memory) {
 		m.Admit(step.Victims)
 	case rules.Replace:
 		step.Verb, step.Victims = journal.Swap, s.d.Victims
-		step.Names = s.names(len(step.Victims), m)
+		step.Names = s.names(len(step.Victims)+m.Owed, m)
+		m.Owed = 0
 		m.Withdraw(step.Victims, s.now)
 	case rules.ScaleIn:
-		step.Verb, step.Victims = journal.Withdraw, s.victims(s.d.Size-s.d.To, m)
+		need := s.d.Size - s.d.To
+		let := min(need, m.Owed) // what is owed to a smaller pool need not be given
+		m.Owed -= let
+		step.Victims = s.victims(need-let, m)
+		if len(step.Victims) > 0 {
+			step.Verb = journal.Withdraw
+		}
 		m.Withdraw(step.Victims, s.now)
 	}
 	m.Expect(step.Names, s.now)
@@ -123,6 +131,18 @@ func (s situation) names(n int, m *rules.Memory) []string {
 	return out
 }
 
+// insist takes members out of rotation of which it is not known whether they are.
+func (s situation) insist(step *journal.Step, m *rules.Memory) bool {
+	ids := m.Unsure()
+	if len(ids) == 0 || s.now.Before(m.Failed[rules.DirIn].Until) {
+		return false
+	}
+	m.Admit(ids)
+	m.Withdraw(ids, s.now)
+	step.Verb, step.Victims, step.To = journal.Withdraw, ids, s.d.Size
+	return true
+}
+
 // admit lets ready members in that nobody sends requests to yet, and, after a
 // start, all: what the traffic thinks of them may be of another life.
 func (s situation) admit(step *journal.Step) bool {
@@ -142,7 +162,11 @@ func (s situation) remove(step *journal.Step, m *rules.Memory) {
 	if s.now.Before(m.Failed[rules.DirIn].Until) {
 		return
 	}
+	unsure := m.Unsure()
 	for _, x := range s.members {
+		if slices.Contains(unsure, x.ID) {
+			continue
+		}
 		_, out := m.DrainingSince(x.ID)
 		drained := x.State == rules.Draining && s.drained(x)
 		if drained || x.State == rules.Dead && out || x.State == rules.Leaving && s.now.Sub(x.Since) > patience {

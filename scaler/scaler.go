@@ -27,8 +27,8 @@ type Journal interface {
 	End(seq journal.Seq, o journal.Outcome) error
 	Pending() ([]journal.Entry, error)
 	Memory(pool string) (rules.Memory, bool, error)
-	Orders() (map[string]journal.Orders, error)
-	SetOrder(target string, kind journal.OrderKind, o *rules.Order, at time.Time) error
+	Orders() (map[string]journal.Standing, error)
+	SetOrder(target, kind string, o *rules.Order, at time.Time) error
 }
 
 // Options are what a Scaler is made of.
@@ -95,6 +95,7 @@ func (s *Scaler) Apply(units map[string]Unit, set []rules.Scale) {
 func (s *Scaler) loop(name string, u Unit) *loop {
 	l := &loop{s: s, name: name, unit: u, log: s.log, wake: make(chan struct{}, 1)}
 	l.status.Name, l.status.Judged = name, time.Now()
+	s.metrics.know(name)
 	return l
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"flyball/rules"
+	"flyball/scaler/journal"
 )
 
 // Status is what the service is doing now, as GET /api/flyball/v1/status answers.
@@ -38,7 +39,7 @@ func (s *Scaler) Status() (Status, error) {
 	if err != nil {
 		return Status{}, fmt.Errorf("read orders: %w", err)
 	}
-	out := Status{Version: s.version, Site: s.site, Started: s.started, Now: now, Paused: holding(orders[everything].Pause, now)}
+	out := Status{Version: s.version, Site: s.site, Started: s.started, Now: now, Paused: holding(orders[journal.All].Pause, now)}
 	for _, l := range s.current() {
 		l.mu.Lock()
 		p := l.status

@@ -1,0 +1,111 @@
+package traffic
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// slot is a member that is ended and begun anew at the same address.
+type slot struct {
+	addr   string
+	server *http.Server
+}
+
+func (s *slot) begin(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.addr = l.Addr().String()
+	s.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		select { // a few milliseconds of work, or the end of the client
+		case <-time.After(3 * time.Millisecond):
+		case <-r.Context().Done():
+		}
+		_, _ = io.WriteString(w, strings.Repeat("x", 2048))
+	})}
+	go func(s *http.Server) { _ = s.Serve(l) }(s.server)
+}
+
+// TestNoRequestIsLostWhenMembersComeAndGo ends a member the hard way in the very
+// moment in which the balancer counts no open request for it any more.
+func TestNoRequestIsLostWhenMembersComeAndGo(t *testing.T) {
+	const cycles, clients, pace = 200, 25, 50 * time.Millisecond // 500 requests a second
+	b, front := newBalancer(t, ServerConfig{})
+	slots := []*slot{{addr: "127.0.0.1:0"}, {addr: "127.0.0.1:0"}, {addr: "127.0.0.1:0"}}
+	for i, s := range slots {
+		s.begin(t)
+		defer func() { _ = s.server.Close() }()
+		admit(b, fmt.Sprint("m", i), s.addr)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var sent, failed atomic.Int64
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
+	for range clients {
+		wg.Go(func() {
+			tick := time.NewTicker(pace)
+			defer tick.Stop()
+			for ctx.Err() == nil {
+				<-tick.C
+				if err := post(client, front.URL); err != nil {
+					failed.Add(1)
+					t.Error(err)
+				}
+				sent.Add(1)
+			}
+		})
+	}
+	id := func(c int) string { return fmt.Sprint("m", c) }
+	for c := range cycles {
+		s := slots[c%len(slots)]
+		withdraw(b, id(c), s.addr)
+		for b.table.openRequests()[rule(id(c), "").ID] > 0 {
+			runtime.Gosched() // polled as the loop polls, only faster
+		}
+		if err := s.server.Close(); err != nil {
+			t.Error(err)
+		}
+		s.begin(t)
+		admit(b, id(c+len(slots)), s.addr)
+		if c%4 == 3 { // let requests come in between
+			floor := sent.Load() + 10
+			until(t, "requests between cycles", func() bool { return sent.Load() >= floor })
+		}
+	}
+	cancel()
+	wg.Wait()
+	t.Logf("%d requests, %d failed, %d cycles", sent.Load(), failed.Load(), cycles)
+	if sent.Load() < 500 {
+		t.Errorf("only %d requests were sent", sent.Load())
+	}
+}
+
+func post(c *http.Client, url string) error {
+	res, err := c.Post(url, "text/plain", strings.NewReader("hello"))
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK || len(body) != 2048 {
+		return fmt.Errorf("got %s with %d bytes", res.Status, len(body))
+	}
+	return nil
+}

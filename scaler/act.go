@@ -105,8 +105,8 @@ func (l *loop) end(seq journal.Seq, step journal.Step, failure error, began time
 		l.log.Warn("step failed", "step", step.ID, "verb", step.Verb, "err", failure)
 		l.undo(step, began)
 	}
-	l.unsaved = true
 	l.memory.Ended(direction(step.Verb), o.Err, began)
+	o.After = &l.memory
 	l.s.metrics.steps.WithLabelValues(l.name, string(step.Verb), outcome(failure)).Inc()
 	if err := l.s.journal.End(seq, o); err != nil {
 		return fmt.Errorf("journal the end of step %s: %w", step.ID, err)

@@ -36,7 +36,6 @@ type loop struct {
 	members []rules.Member // as last looked
 	started bool           // the memory is the journal's
 	kept    journal.Tick   // the last kept tick
-	unsaved bool           // the memory holds more than the journal
 	counted bool           // the traffic told of open requests at the last look
 	met     bool           // the traffic was told of all members since the start
 
@@ -199,7 +198,7 @@ func (l *loop) situation(d rules.Decision, in rules.Inputs, members []rules.Memb
 // then it is dropped whole, its memory included, so that what is kept can be
 // decided again.
 func (l *loop) keep(now time.Time, t journal.Tick) error {
-	if !l.unsaved && !t.Out.Acts() && journal.Same(l.kept.Out, t.Out) && now.Sub(l.kept.Out.At) < l.renewal() {
+	if !t.Out.Acts() && journal.Same(l.kept.Out, t.Out) && now.Sub(l.kept.Out.At) < l.renewal() {
 		return nil
 	}
 	if err := l.s.journal.Tick(now, []journal.Tick{t}); err != nil {
@@ -222,7 +221,7 @@ func (l *loop) renewal() time.Duration {
 }
 
 // saved takes over what the journal holds now.
-func (l *loop) saved(t journal.Tick) { l.memory, l.kept, l.unsaved = t.After, t, false }
+func (l *loop) saved(t journal.Tick) { l.memory, l.kept = t.After, t }
 
 // act journals the step together with the tick behind it, does it, and journals its end.
 func (l *loop) act(ctx context.Context, now time.Time, step journal.Step, t journal.Tick, members []rules.Member) error {
@@ -233,7 +232,6 @@ func (l *loop) act(ctx context.Context, now time.Time, step journal.Step, t jour
 	l.saved(t)
 	l.log.Info("acting", "pool", l.name, "step", step.ID, "verb", step.Verb, "to", step.To,
 		"names", step.Names, "victims", step.Victims, "reason", step.Reason)
-	l.unsaved = true
 	err = l.unit.do(context.WithoutCancel(ctx), step, members)
 	l.met = l.met || step.Verb == journal.Admit && err == nil
 	return l.end(seq, step, err, now, false)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -217,12 +218,16 @@ type memoryJournal struct {
 }
 
 func (j *memoryJournal) save(t *journal.Tick) {
-	b, err := json.Marshal(t.After)
+	j.memory[t.Pool] = encode(&t.After)
+	j.ticks = append(j.ticks, *t)
+}
+
+func encode(m *rules.Memory) string {
+	b, err := json.Marshal(m)
 	if err != nil {
 		panic(err)
 	}
-	j.memory[t.Pool] = string(b)
-	j.ticks = append(j.ticks, *t)
+	return string(b)
 }
 
 func (j *memoryJournal) Tick(_ time.Time, ts []journal.Tick) error {
@@ -256,6 +261,7 @@ func (j *memoryJournal) End(seq journal.Seq, o journal.Outcome) error {
 	for target, e := range j.open {
 		if e.Seq == seq {
 			delete(j.open, target)
+			j.memory[strings.TrimPrefix(target, "pool/")] = encode(o.After)
 			j.ends = append(j.ends, o)
 			j.w.boundary()
 			return nil

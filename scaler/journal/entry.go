@@ -67,6 +67,9 @@ type Outcome struct {
 	Err     string `json:"err,omitempty"`
 	Resumed bool   `json:"resumed,omitempty"` // done, or done again, after a restart
 	Took    string `json:"took,omitempty"`
+	// After is what the step's end changed in the pool's memory, written together
+	// with the end; nil leaves the memory as it is.
+	After *rules.Memory `json:"-"`
 }
 
 // A Tick is one judgement whole: by it the judgement can be made again.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 )
 
 // ErrEnded means that the step has an end already. It stays as it was.
@@ -96,6 +97,11 @@ func (j *Journal) End(seq Seq, o Outcome) error {
 			return errors.Join(ErrEnded, err)
 		}
 		e.At, e.Kind = j.opts.Now(), Ended
+		if o.After != nil {
+			if err := remember(w, strings.TrimPrefix(e.Target, target("")), *o.After, e.At); err != nil {
+				return err
+			}
+		}
 		_, err = add(w, e, o)
 		return err
 	})

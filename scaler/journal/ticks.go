@@ -70,24 +70,13 @@ func (j *Journal) keep(w *writing, ts []Tick, packed [][]byte) error {
 		return fmt.Errorf("prepare tick: %w", err)
 	}
 	defer tick.Close()
-	memory, err := w.Prepare(`INSERT INTO memories (pool, version, at, body) VALUES (?, ?, ?, ?)
-		ON CONFLICT (pool) DO UPDATE SET version = excluded.version, at = excluded.at, body = excluded.body`)
-	if err != nil {
-		return fmt.Errorf("prepare memory: %w", err)
-	}
-	defer memory.Close()
 	said := map[string]rules.Decision{}
 	for i, t := range ts {
-		at := nanos(t.Out.At)
-		if _, err := tick.Exec(at, t.Pool, packed[i]); err != nil {
+		if _, err := tick.Exec(nanos(t.Out.At), t.Pool, packed[i]); err != nil {
 			return fmt.Errorf("write tick of pool %s: %w", t.Pool, err)
 		}
-		body, err := json.Marshal(t.After)
-		if err != nil {
-			return fmt.Errorf("encode memory of pool %s: %w", t.Pool, err)
-		}
-		if _, err := memory.Exec(t.Pool, t.After.Version, at, string(body)); err != nil {
-			return fmt.Errorf("write memory of pool %s: %w", t.Pool, err)
+		if err := remember(w, t.Pool, t.After, t.Out.At); err != nil {
+			return err
 		}
 		if err := j.say(w, t, said); err != nil {
 			return err
@@ -97,6 +86,20 @@ func (j *Journal) keep(w *writing, ts []Tick, packed [][]byte) error {
 		maps.Copy(j.last, said)
 		j.metrics.ticks.Add(float64(len(ts)))
 	})
+	return nil
+}
+
+// remember writes a pool's memory within a transaction.
+func remember(w *writing, pool string, m rules.Memory, at time.Time) error {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode memory of pool %s: %w", pool, err)
+	}
+	if _, err := w.Exec(`INSERT INTO memories (pool, version, at, body) VALUES (?, ?, ?, ?)
+		ON CONFLICT (pool) DO UPDATE SET version = excluded.version, at = excluded.at, body = excluded.body`,
+		pool, m.Version, nanos(at), string(body)); err != nil {
+		return fmt.Errorf("write memory of pool %s: %w", pool, err)
+	}
 	return nil
 }
 

@@ -169,7 +169,9 @@ func (s *Store) Close() error {
 }
 
 // managed hands the scrape manager to remote write once there is one.
-type managed struct{ p *atomic.Pointer[scrape.Manager] }
+type managed struct {
+	p *atomic.Pointer[scrape.Manager]
+}
 
 func (m managed) Get() (*scrape.Manager, error) {
 	if sm := m.p.Load(); sm != nil {

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/spf13/cobra"
+
+	"flyball/rules"
+	"flyball/scaler"
+	"flyball/scaler/journal"
+)
+
+// decisionID is pool and time, e.g. web-20261120T100015.250Z.
+var decisionID = regexp.MustCompile(`-\d{8}T\d{6}(\.\d+)?Z$`)
+
+// explainCommand is `flyball explain [pool|decision]`.
+func explainCommand(o *clientOptions) *cobra.Command {
+	return usageOf(&cobra.Command{
+		Use:   "explain [pool | decision]",
+		Short: "Tell why a pool has the size it has: readings, rule, limits, refusals",
+		Long: `Tell what was decided, from which readings, by which rule at which line, what
+limited it, what was refused and why, and what each reason asks for.
+
+Without an argument the last judgement of every pool is told; with a pool's name
+that of the pool; with a decision's ID, as "flyball decisions" lists them, that one.`,
+		ValidArgsFunction: o.completePool,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.client()
+			if err != nil {
+				return err
+			}
+			paths, err := explained(cmd, c, args)
+			if err != nil {
+				return err
+			}
+			all := make([]journal.Told, len(paths))
+			for i, p := range paths {
+				if err := c.get(cmd.Context(), p, &all[i]); err != nil {
+					return err
+				}
+			}
+			var answer any = all
+			if len(args) > 0 {
+				answer = all[0]
+			}
+			return o.show(cmd.OutOrStdout(), answer, func(w io.Writer) error { return printTold(w, args, all) })
+		},
+	}, cobra.MaximumNArgs(1))
+}
+
+// explained lists what has to be asked for.
+func explained(cmd *cobra.Command, c *client, args []string) ([]string, error) {
+	if len(args) > 0 && decisionID.MatchString(args[0]) {
+		return []string{"/decisions/" + url.PathEscape(args[0])}, nil
+	}
+	if len(args) > 0 {
+		return []string{"/pools/" + url.PathEscape(args[0]) + "/explain"}, nil
+	}
+	var st scaler.Status
+	if err := c.get(cmd.Context(), "/status", &st); err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, p := range st.Pools {
+		if p.Decision != nil {
+			paths = append(paths, "/pools/"+url.PathEscape(p.Name)+"/explain")
+		}
+	}
+	return paths, nil
+}
+
+func printTold(w io.Writer, args []string, all []journal.Told) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(w, "no pool has been judged yet")
+		return err
+	}
+	for i, t := range all {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if !t.Exact && len(args) > 0 {
+			fmt.Fprintf(w, "%s repeated the one before and was not kept.\nThis is the nearest that was:\n", args[0])
+		}
+		for line := range strings.Lines(t.Decision.Explain()) {
+			fmt.Fprintln(w, printable(strings.TrimSuffix(line, "\n")))
+		}
+		if err := printSteps(w, t.Steps); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printSteps prints what was done, the latest first.
+func printSteps(w io.Writer, steps []journal.StepTold) error {
+	rows := make([][]string, len(steps))
+	for i, s := range steps {
+		label := ""
+		if i == 0 {
+			label = "steps"
+		}
+		rows[i] = []string{fmt.Sprintf("%-8s", label), s.Begun.At.UTC().Format("01-02 15:04:05"), tellStep(s.Step), tellOutcome(s)}
+	}
+	return printTable(w, rows)
+}
+
+func tellStep(s journal.Step) string {
+	what := slices.Clone(s.Names)
+	for _, v := range s.Victims {
+		what = append(what, string(v))
+	}
+	if len(what) == 0 {
+		what = []string{"to " + strconv.Itoa(s.To)}
+	}
+	if more := len(what) - 3; more > 0 {
+		what = append(what[:3], fmt.Sprintf("and %d more", more))
+	}
+	return string(s.Verb) + " " + strings.Join(what, ", ")
+}
+
+func tellOutcome(s journal.StepTold) string {
+	switch {
+	case s.Outcome == nil:
+		return "has not ended"
+	case !s.Outcome.OK:
+		return "failed: " + s.Outcome.Err
+	case s.Outcome.Resumed:
+		return "done after a restart"
+	default:
+		return strings.TrimSuffix("done in "+s.Outcome.Took, " in ")
+	}
+}
+
+// decisionsCommand is `flyball decisions`.
+func decisionsCommand(o *clientOptions) *cobra.Command {
+	var since, pool string
+	limit := 100
+	cmd := usageOf(&cobra.Command{
+		Use:   "decisions",
+		Short: "List the decisions that differed from the one before, the latest last",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			from, err := o.past(since)
+			if err != nil {
+				return usage(err)
+			}
+			c, err := o.client()
+			if err != nil {
+				return err
+			}
+			q := url.Values{"since": {from.UTC().Format(time.RFC3339)}, "limit": {strconv.Itoa(limit)}}
+			if pool != "" {
+				q.Set("pool", pool)
+			}
+			var page journal.Page
+			if err := c.get(cmd.Context(), "/decisions?"+q.Encode(), &page); err != nil {
+				return err
+			}
+			return o.show(cmd.OutOrStdout(), page, func(w io.Writer) error { return printDecisions(w, page) })
+		},
+	}, cobra.NoArgs)
+	cmd.Flags().StringVar(&since, "since", "24h", "how far back (1h, 7d), or a time (2026-11-20T10:00:00Z)")
+	cmd.Flags().StringVar(&pool, "pool", "", "only this pool's")
+	cmd.Flags().IntVar(&limit, "limit", limit, "at most so many, the latest; up to 1000")
+	return cmd
+}
+
+// past reads a time that is a duration ago, or stands there.
+func (o *clientOptions) past(s string) (time.Time, error) {
+	if d, err := model.ParseDuration(s); err == nil {
+		return o.now().Add(-time.Duration(d)), nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return t, fmt.Errorf("--since %q is neither a duration such as 1h nor a time such as 2026-11-20T10:00:00Z", s)
+	}
+	return t, nil
+}
+
+func printDecisions(w io.Writer, page journal.Page) error {
+	if len(page.Entries) == 0 {
+		_, err := fmt.Fprintln(w, "no decision changed in that time")
+		return err
+	}
+	rows := [][]string{{"ID", "DECISION", "WHY"}}
+	for _, e := range slices.Backward(page.Entries) {
+		var d rules.Decision
+		if err := json.Unmarshal(e.Body, &d); err != nil {
+			return fmt.Errorf("read decision %s: %w", e.ID, err)
+		}
+		act, why, _ := strings.Cut(d.Line(), "   ")
+		rows = append(rows, []string{d.ID, act, why})
+	}
+	if err := printTable(w, rows); err != nil {
+		return err
+	}
+	if page.More {
+		_, err := fmt.Fprintf(w, "these are the latest %d; --limit shows more\n", len(page.Entries))
+		return err
+	}
+	return nil
+}

@@ -87,6 +87,11 @@ func (l *loop) turn(ctx context.Context, now time.Time) error {
 	}
 	err := l.judge(ctx, now)
 	l.started = err == nil
+	if err == nil {
+		l.mu.Lock()
+		l.status.Judged = now
+		l.mu.Unlock()
+	}
 	return err
 }
 
@@ -130,10 +135,10 @@ func (l *loop) judge(ctx context.Context, now time.Time) error {
 		return err
 	}
 	if l.rule == nil {
-		l.tell(now, nil, in.Members)
+		l.tell(nil, in.Members)
 		return nil
 	}
-	if err := l.orders(&in); err != nil {
+	if err := l.orders(&in, now); err != nil {
 		return err
 	}
 	l.read(ctx, now, &in)
@@ -142,7 +147,7 @@ func (l *loop) judge(ctx context.Context, now time.Time) error {
 	members := after.Overlay(in.Members)
 	step := plan(l.situation(d, in, members, now), &after)
 	tick := journal.Tick{Pool: l.name, In: in, Before: before, Out: d, After: after}
-	l.tell(now, &d, members)
+	l.tell(&d, members)
 	l.s.metrics.judged(d, time.Since(began))
 	if step.Verb == "" {
 		return l.keep(now, tick)
@@ -175,13 +180,13 @@ func (l *loop) look(ctx context.Context) (rules.Inputs, error) {
 }
 
 // orders puts what operators ordered beside the rest of the inputs.
-func (l *loop) orders(in *rules.Inputs) error {
+func (l *loop) orders(in *rules.Inputs, now time.Time) error {
 	os, err := l.s.journal.Orders()
 	if err != nil {
 		return fmt.Errorf("read orders: %w", err)
 	}
 	in.Floor, in.Pause = os[l.target()].Floor, os[l.target()].Pause
-	if all := os[journal.All].Pause; all != nil {
+	if all := os[journal.All].Pause; all.In(now) {
 		in.Pause = all
 	}
 	return nil
@@ -238,8 +243,8 @@ func (l *loop) act(ctx context.Context, now time.Time, step journal.Step, t jour
 }
 
 // tell publishes the pool's state.
-func (l *loop) tell(now time.Time, d *rules.Decision, members []rules.Member) {
+func (l *loop) tell(d *rules.Decision, members []rules.Member) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.status.Members, l.status.Decision, l.status.Judged = members, d, now
+	l.status.Members, l.status.Decision = members, d
 }

@@ -215,7 +215,10 @@ type memoryJournal struct {
 	open   map[string]journal.Entry
 	ends   []journal.Outcome
 	ticks  []journal.Tick
+	full   bool // nothing can be written
 }
+
+var errFull = errors.New("no space left on device")
 
 func (j *memoryJournal) save(t *journal.Tick) {
 	j.memory[t.Pool] = encode(&t.After)
@@ -232,6 +235,9 @@ func encode(m *rules.Memory) string {
 
 func (j *memoryJournal) Tick(_ time.Time, ts []journal.Tick) error {
 	j.w.boundary()
+	if j.full {
+		return errFull
+	}
 	for _, t := range ts {
 		j.save(&t)
 	}
@@ -241,6 +247,9 @@ func (j *memoryJournal) Tick(_ time.Time, ts []journal.Tick) error {
 
 func (j *memoryJournal) Begin(s journal.Step, t *journal.Tick) (journal.Seq, error) {
 	j.w.boundary()
+	if j.full {
+		return 0, errFull
+	}
 	if _, ok := j.open[s.Target]; ok {
 		return 0, journal.ErrOpen
 	}
@@ -289,7 +298,10 @@ func (j *memoryJournal) Memory(pool string) (rules.Memory, bool, error) {
 
 func (j *memoryJournal) Orders() (map[string]journal.Standing, error) { return j.orders, nil }
 
-func (j *memoryJournal) SetOrder(target, kind string, o *rules.Order, _ time.Time) error {
+func (j *memoryJournal) SetOrder(target, kind string, o *rules.Order, at time.Time) error {
+	if o != nil && !o.In(at) {
+		o = nil
+	}
 	now := j.orders[target]
 	if kind == journal.PauseOrder {
 		now.Pause = o

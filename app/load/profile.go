@@ -121,11 +121,12 @@ func (p Profile) Peak(peak float64) Profile {
 
 // Arrivals yields when requests are due, from the start on. The gap function says
 // how many requests' worth of the profile lies between one and the next: always 1
-// is evenly, exponentially distributed with mean 1 is at random.
+// is evenly, exponentially distributed with mean 1 is at random. Before the first
+// lies half a gap, so that 10 a second for 2 seconds are 20, all within.
 func (p Profile) Arrivals(gap func() float64) iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
 		var start time.Duration
-		need := gap()
+		need := gap() / 2
 		for _, s := range p.Segments {
 			area := s.area(s.For.Seconds())
 			var used float64

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 
 	"flyball/app/product"
 )
@@ -50,7 +51,8 @@ func readProduct(r *http.Request) (product.Product, error) {
 
 // parseProduct reads {"type", "name", "parameters"} strictly: what is not JSON is a
 // 400, and a member that is unknown, given twice or of another type is a 422 that
-// names every such member. Lengths are not its business.
+// names every such member. Lengths are only looked
+// at when something else is wrong already.
 func parseProduct(b []byte) (product.Product, error) {
 	if !json.Valid(b) {
 		return product.Product{}, badRequest(notJSON(b))
@@ -73,9 +75,25 @@ func parseProduct(b []byte) (product.Product, error) {
 		return product.Product{}, err
 	}
 	if len(faults) > 0 {
-		return product.Product{}, unprocessable(faults...)
+		return product.Product{}, unprocessable(withLengths(faults, p)...)
 	}
 	return p, nil
+}
+
+// withLengths adds what else is wrong with what could be read, so that a client
+// hears of every mistake at once.
+func withLengths(faults []fault, p product.Product) []fault {
+	p.ID = "x" // not in the body
+	var more product.Faults
+	if !errors.As(p.Validate(), &more) {
+		return faults
+	}
+	for _, m := range pointers(more) {
+		if !slices.ContainsFunc(faults, func(f fault) bool { return f.Pointer == m.Pointer }) {
+			faults = append(faults, m)
+		}
+	}
+	return faults
 }
 
 func notJSON(b []byte) string {

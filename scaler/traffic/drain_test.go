@@ -18,7 +18,11 @@ import (
 type slot struct {
 	addr   string
 	server *http.Server
+	served chan error
 }
+
+// loopback2 is where no outgoing connection takes a port between two members' lives.
+const loopback2 = "127.0.0.2:0"
 
 func (s *slot) begin(t *testing.T) {
 	t.Helper()
@@ -35,7 +39,14 @@ func (s *slot) begin(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, strings.Repeat("x", 2048))
 	})}
-	go func(s *http.Server) { _ = s.Serve(l) }(s.server)
+	s.served = make(chan error, 1)
+	go func(s *http.Server, served chan<- error) { served <- s.Serve(l) }(s.server, s.served)
+}
+
+// end is the hard way: open connections are cut.
+func (s *slot) end() {
+	_ = s.server.Close()
+	<-s.served
 }
 
 // TestNoRequestIsLostWhenMembersComeAndGo ends a member the hard way in the very
@@ -43,17 +54,16 @@ func (s *slot) begin(t *testing.T) {
 func TestNoRequestIsLostWhenMembersComeAndGo(t *testing.T) {
 	const cycles, clients, pace = 200, 25, 50 * time.Millisecond // 500 requests a second
 	b, front := newBalancer(t, ServerConfig{})
-	slots := []*slot{{addr: "127.0.0.1:0"}, {addr: "127.0.0.1:0"}, {addr: "127.0.0.1:0"}}
+	slots := []*slot{{addr: loopback2}, {addr: loopback2}, {addr: loopback2}}
 	for i, s := range slots {
 		s.begin(t)
-		defer func() { _ = s.server.Close() }()
+		defer s.end()
 		admit(b, fmt.Sprint("m", i), s.addr)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	var sent, failed atomic.Int64
 	var wg sync.WaitGroup
-	defer wg.Wait()
+	defer func() { cancel(); wg.Wait() }()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
 	for range clients {
 		wg.Go(func() {
@@ -76,9 +86,7 @@ func TestNoRequestIsLostWhenMembersComeAndGo(t *testing.T) {
 		for b.table.openRequests()[rule(id(c), "").ID] > 0 {
 			runtime.Gosched() // polled as the loop polls, only faster
 		}
-		if err := s.server.Close(); err != nil {
-			t.Error(err)
-		}
+		s.end()
 		s.begin(t)
 		admit(b, id(c+len(slots)), s.addr)
 		if c%4 == 3 { // let requests come in between

@@ -59,6 +59,7 @@ func NewBalancer(cfg ServerConfig) (*Balancer, error) {
 		Transport:      roundTripper(b.send),
 		ModifyResponse: answered,
 		ErrorHandler:   b.failed,
+		FlushInterval:  -1, // what a member has written, the client gets
 		BufferPool:     &buffers{},
 		ErrorLog:       slog.NewLogLogger(b.log.Handler(), slog.LevelDebug),
 	}

@@ -1,0 +1,128 @@
+// Package demo shows the whole loop on one machine: Flyball, a pool of real app
+// processes behind a balancer, and a load that rises and falls. In the middle it
+// kills its own Flyball with -9 and starts it again. It watches through the
+// public API, as any client would.
+//
+// Everything runs on loopback, needs no root, and is gone when [Run] returns.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Options say what to run and where to show it.
+type Options struct {
+	Self     string // the flyball program
+	App      string // the app program
+	Listen   string // Flyball's address
+	Once     bool   // play the script once, then end
+	Report   string // file for the report; "" is none
+	Out      io.Writer
+	Terminal bool // Out is a terminal: draw, else print lines
+	Color    bool
+
+	// Sweep ends every process that the pools in a data folder still have, and
+	// returns how many there were and how many would not go.
+	Sweep func(ctx context.Context, config string) (left int, err error)
+}
+
+// ErrFailed means that the demo ran and did not show what it promises.
+var ErrFailed = errors.New("demo failed")
+
+// Run plays the demo until its script or the context ends. It returns [ErrFailed]
+// if a request failed or a process was left.
+func Run(ctx context.Context, o Options) (err error) {
+	dir, err := os.MkdirTemp("", "flyball-demo-")
+	if err != nil {
+		return err
+	}
+	st, err := prepare(dir, o)
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	s := &show{o: o, stage: st, history: newHistory(), view: newView(o)}
+	defer func() { err = errors.Join(err, s.close(dir)) }()
+	if err := s.open(ctx); err != nil {
+		return fmt.Errorf("%w\n%s", err, st.tail())
+	}
+	for {
+		if err := s.play(ctx); err != nil || o.Once {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// A show is one run of the demo.
+type show struct {
+	o       Options
+	stage   *stage
+	history *history
+	view    *view
+
+	flyball *child
+	api     *api
+	report  report
+}
+
+// open starts Flyball and waits for the first member to take requests.
+func (s *show) open(ctx context.Context) error {
+	s.view.say("Flyball, its pool and its load start in %s; all of it goes when this ends.", s.stage.dir)
+	s.view.say("Windows are shortened for the demo: scale-in after %s of low load (5m by default), warm-up %s (1m).", inWindow, warmup)
+	s.api = newAPI(s.stage.listen)
+	if err := s.start(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return poll(ctx, 100*time.Millisecond, "the first member to take requests", func() bool {
+		st, err := s.api.status(ctx)
+		return err == nil && len(admitted(st)) > 0
+	})
+}
+
+func (s *show) start() (err error) {
+	s.flyball, err = startChild(filepath.Join(s.stage.dir, "flyball.log"), s.o.Self, "run", "--config", s.stage.config)
+	return err
+}
+
+// poll asks until the answer is yes or the context ends.
+func poll(ctx context.Context, every time.Duration, what string, f func() bool) error {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for !f() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", what, ctx.Err())
+		case <-t.C:
+		}
+	}
+	return nil
+}
+
+// close ends everything that the demo started, and says so if something will not end.
+func (s *show) close(dir string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var errs []error
+	if s.flyball != nil {
+		errs = append(errs, s.flyball.stop(ctx))
+	}
+	left, err := s.o.Sweep(ctx, s.stage.config)
+	if err != nil || left > 0 {
+		errs = append(errs, fmt.Errorf("%w: %d processes are left (%v)", ErrFailed, left, err))
+	}
+	s.view.end()
+	if len(errs) == 0 || errors.Join(errs...) == nil {
+		return os.RemoveAll(dir)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,113 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// play runs the script once.
+func (s *show) play(ctx context.Context) error {
+	load, lines, err := startLoad(s.o, s.stage)
+	if err != nil {
+		return err
+	}
+	s.history.restart(time.Now())
+	err = s.watch(ctx, lines)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	stopped := load.stop(stop)
+	for p := range lines { // what it still says, its last count included
+		s.history.load(p)
+	}
+	if err != nil || stopped != nil || ctx.Err() != nil {
+		return err
+	}
+	return s.conclude(ctx)
+}
+
+// watch follows load and pool to the script's end, and kills Flyball on the way.
+func (s *show) watch(ctx context.Context, lines <-chan progress) error {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	kill := time.NewTimer(killAt)
+	defer kill.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case p, ok := <-lines:
+			if !ok {
+				return nil
+			}
+			s.history.load(p)
+		case <-kill.C:
+			if err := s.strike(ctx); err != nil {
+				return err
+			}
+		case <-tick.C:
+			s.observe(ctx)
+		}
+		s.view.draw(s.history, s.stage.listen)
+	}
+}
+
+// observe asks the service how the pool is. It may be away for a moment.
+func (s *show) observe(ctx context.Context) {
+	st, err := s.api.status(ctx)
+	if err != nil {
+		return
+	}
+	if es, err := s.api.entries(ctx, s.history.seen); err == nil {
+		s.history.entries(es)
+	}
+	s.history.status(st)
+	s.history.rates = s.api.byMember(ctx, `sum by (member) (rate(http_requests_total{pool="web"}[4s]))`)
+	s.history.queued = s.api.byMember(ctx, `sum by (member) (http_requests_queued{pool="web"})`)
+	s.history.cpu = s.api.byMember(ctx, `1 - avg(rate(node_cpu_seconds_total{mode="idle"}[10s]))`)[""]
+}
+
+// strike kills Flyball, starts it again, and counts whom it knows again.
+func (s *show) strike(ctx context.Context) error {
+	before, failed := members(s.history), s.history.last.Failed
+	began := time.Now()
+	s.flyball.kill()
+	if err := s.start(); err != nil {
+		return err
+	}
+	s.report.Kills++
+	err := poll(ctx, 20*time.Millisecond, "Flyball to come back", func() bool {
+		st, err := s.api.status(ctx)
+		return err == nil && len(st.Members) > 0
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	took := time.Since(began)
+	s.observe(ctx)
+	after := members(s.history)
+	adopted := 0
+	for name, id := range before {
+		if after[name] == id {
+			adopted++
+		}
+	}
+	s.history.note(began, "kill -9 of flyball: back after %.1fs, %d adopted, %d requests failed",
+		took.Seconds(), adopted, s.history.last.Failed-failed)
+	if adopted != len(before) || len(after) != len(before) {
+		return fmt.Errorf("%w: of %d members %d were known again after the kill, there are %d", ErrFailed, len(before), adopted, len(after))
+	}
+	return nil
+}
+
+// members are the pool's processes by name.
+func members(h *history) map[string]string {
+	out := map[string]string{}
+	for _, m := range h.pool.Members {
+		out[m.Name] = pid(m)
+	}
+	return out
+}

@@ -81,7 +81,7 @@ func (s *Store) api(o APIOptions) *apiv1.API {
 		o.Gatherer, s.reg, nil,
 		false, nil, // remote write: see WriteHandler
 		false, false, false, false, // OTLP
-		lookback, false, false, nil, nil,
+		lookback, false, false, nil, s.engines.features,
 		apiv1.OpenAPIOptions{ExternalURL: o.ExternalURL.String(), Version: upstream},
 		parser.NewParser(parser.Options{}),
 	)

@@ -13,6 +13,7 @@ import (
 	promconfig "github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/util/features"
 )
 
 // What one query may cost. The API has Prometheus' defaults; a decision that
@@ -30,6 +31,7 @@ type engines struct {
 	api      *promql.Engine
 	rules    *promql.Engine
 	decision *promql.Engine
+	features features.Collector
 	step     *atomic.Int64 // default step of subqueries, in milliseconds
 }
 
@@ -40,7 +42,7 @@ func newEngines(dir string, reg prometheus.Registerer, l *slog.Logger, p parser.
 	if err != nil {
 		return engines{}, fmt.Errorf("open list of running queries: %w", err)
 	}
-	e := engines{step: new(atomic.Int64)}
+	e := engines{step: new(atomic.Int64), features: features.NewRegistry()}
 	e.step.Store(time.Duration(promconfig.DefaultGlobalConfig.EvaluationInterval).Milliseconds())
 	engine := func(name string, t promql.QueryTracker, timeout time.Duration) *promql.Engine {
 		return promql.NewEngine(promql.EngineOpts{
@@ -53,6 +55,7 @@ func newEngines(dir string, reg prometheus.Registerer, l *slog.Logger, p parser.
 			NoStepSubqueryIntervalFn: func(int64) int64 { return e.step.Load() },
 			EnableAtModifier:         true,
 			EnableNegativeOffset:     true,
+			FeatureRegistry:          e.features,
 			Parser:                   p,
 		})
 	}

@@ -290,7 +290,7 @@ func TestErrorsHaveTheirExitCodesAndSayWhatToDo(t *testing.T) {
 
 func TestACertificateThatIsTrustedLetsTheClientIn(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") })) //nolint:errcheck // the test sees it
-	s.Config.ErrorLog = log.New(io.Discard, "", 0) // it would tell of the client that does not trust it
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)                                                                               // it would tell of the client that does not trust it
 	s.StartTLS()
 	defer s.Close()
 	ca := filepath.Join(t.TempDir(), "ca.pem")

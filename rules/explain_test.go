@@ -132,8 +132,15 @@ func TestQuantitiesBearTheirUnits(t *testing.T) {
 		unit string
 		want string
 	}{
-		{0.6, "percent", "60%"}, {0.25, "seconds", "250ms"}, {3, "seconds", "3s"}, {512, "bytes", "512 B"},
-		{3 << 20, "bytes", "3 MiB"}, {5e15, "bytes", "4547 TiB"}, {12.5, "per_second", "12.5/s"}, {7, "", "7"}, {7, "jobs", "7 jobs"},
+		{0.6, "percent", "60%"},
+		{0.25, "seconds", "250ms"},
+		{3, "seconds", "3s"},
+		{512, "bytes", "512 B"},
+		{3 << 20, "bytes", "3 MiB"},
+		{5e15, "bytes", "4547 TiB"},
+		{12.5, "per_second", "12.5/s"},
+		{7, "", "7"},
+		{7, "jobs", "7 jobs"},
 	} {
 		if got := quantity(c.v, c.unit); got != c.want {
 			t.Errorf("%v %s: %q, want %q", c.v, c.unit, got, c.want)

@@ -78,8 +78,12 @@ func TestATickComesBackExactly(t *testing.T) {
 	in := keep("web", epoch, 3)
 	in.In.Answers = []rules.Answer{{Reading: rules.Reading{
 		Points: []rules.Point{
-			{Member: "a", Value: math.NaN()}, {Member: "b", Value: math.Inf(1)}, {Member: "c", Value: math.Inf(-1)},
-			{Member: "d", Value: 0.1 + 0.2}, {Member: "e", Value: math.MaxFloat64}, {Member: "f", Value: math.SmallestNonzeroFloat64},
+			{Member: "a", Value: math.NaN()},
+			{Member: "b", Value: math.Inf(1)},
+			{Member: "c", Value: math.Inf(-1)},
+			{Member: "d", Value: 0.1 + 0.2},
+			{Member: "e", Value: math.MaxFloat64},
+			{Member: "f", Value: math.SmallestNonzeroFloat64},
 		},
 		Seen:   map[string]time.Time{"": epoch.Add(123456789), "a": epoch},
 		Newest: epoch.Add(123456789),

@@ -69,7 +69,7 @@ func connect(path, synchronous string, most int) (*sql.DB, error) {
 		return nil, fmt.Errorf("find path: %w", err)
 	}
 	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")",
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "journal_size_limit(67108864)",
 	}}
 	if synchronous == "OFF" {
 		q.Set("_txlock", "deferred")

@@ -1,0 +1,209 @@
+package source
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"flyball/rules"
+)
+
+// signalRule is a signal as it is written: 60% alone is the target of a built-in one.
+type signalRule struct {
+	Query     string      `yaml:"query" doc:"PromQL that answers an instant vector; built-in signals need none"`
+	Scope     rules.Scope `yaml:"scope" default:"member" enum:"member pool" doc:"member: one series a member, or a fold over them; pool: one value for the whole pool"`
+	Unit      string      `yaml:"unit" enum:"percent seconds bytes per_second" doc:"of the query's value; by default that of the target"`
+	Target    *Quantity   `yaml:"target" doc:"the wanted mean over the ready members"`
+	PerMember *Quantity   `yaml:"per_member" doc:"how much of the sum over the members one of them takes"`
+	Out       *bandOut    `yaml:"out" doc:"above which value members are added; needs in"`
+	In        *bandIn     `yaml:"in" doc:"below which value members may go; needs out"`
+}
+
+type bandOut struct {
+	Above Quantity `yaml:"above" required:"true" doc:"a value above this wants more members"`
+	Add   Amount   `yaml:"add" default:"25%" doc:"how many more: a number, or a share of the pool"`
+}
+
+type bandIn struct {
+	Below Quantity `yaml:"below" required:"true" doc:"a value below this permits the minimum"`
+}
+
+// Later names the fields of later versions.
+func (signalRule) Later() []string {
+	return []string{"source", "index", "filter", "avg", "sum", "max", "by", "over", "every"}
+}
+
+// UnmarshalText reads the short form, a target alone.
+func (s *signalRule) UnmarshalText(b []byte) error {
+	var q Quantity
+	if err := q.UnmarshalText(b); err != nil {
+		return err
+	}
+	s.Target = &q
+	return nil
+}
+
+// holdRule is a hold as it is written.
+type holdRule struct {
+	Query  string          `yaml:"query" required:"true" doc:"PromQL; of several values the largest counts"`
+	Above  Quantity        `yaml:"above" required:"true" doc:"the direction is forbidden while the value is above this"`
+	For    model.Duration  `yaml:"for" default:"0s" doc:"only after it was above for this long"`
+	Forbid rules.Direction `yaml:"forbid" required:"true" enum:"out in" doc:"the direction that is forbidden: out (more members) or in (fewer)"`
+}
+
+// signal makes a signal of what was written.
+func (l *loader) signal(pool, name string, w signalRule, path string) rules.Signal {
+	s := rules.Signal{Name: name, Rule: l.ref(path), Scope: w.Scope, Unit: w.Unit, Expr: w.Query}
+	l.checkName(name, path)
+	l.measure(pool, &s, path)
+	s.Query = rules.PromQL{Pool: pool, Expr: s.Expr}
+	l.aim(&s, w, path)
+	return s
+}
+
+// measure gives a signal its query: its own, or the built-in one of its name.
+func (l *loader) measure(pool string, s *rules.Signal, path string) {
+	_, _, written := l.doc.find(path + ".query")
+	if written {
+		l.query(path+".query", s.Expr)
+		return
+	}
+	expr, unit := l.builtin(pool, s.Name)
+	switch {
+	case expr == "":
+		l.wrong(path, `needs a query: no built-in signal is called "`+brief(s.Name)+`"`, builtinHint(s.Name))
+		return
+	case s.Scope == rules.WholePool:
+		l.wrong(path+".scope", "a built-in signal is measured member by member", "leave scope out, or write a query")
+	}
+	s.Expr = expr
+	if s.Unit == "" {
+		s.Unit = unit
+	}
+}
+
+// builtin is the expression and unit of a built-in signal; "" if there is none of
+// the name. They read what Prometheus' client libraries export about a process.
+func (l *loader) builtin(pool, name string) (expr, unit string) {
+	of := "{pool=" + strconv.Quote(pool) + "}"
+	switch name {
+	case "cpu": // of one core
+		window := model.Duration(max(time.Minute, 4*l.known.Interval))
+		return "rate(process_cpu_seconds_total" + of + "[" + window.String() + "])", "percent"
+	case "memory": // of the machine's
+		return "process_resident_memory_bytes" + of + " / scalar(max(node_memory_MemTotal_bytes))", "percent"
+	}
+	return "", ""
+}
+
+// builtinHint is what to do about a signal without a query.
+func builtinHint(name string) string {
+	if near := nearest(name, []string{"cpu", "memory"}); near != "" {
+		return `did you mean "` + near + `"?`
+	}
+	return "built in are cpu and memory; for another write {query: ..., target: ...}"
+}
+
+// aim gives a signal its target, share or band.
+func (l *loader) aim(s *rules.Signal, w signalRule, path string) {
+	forms := 0
+	if w.Target != nil {
+		forms++
+		s.Target = l.quantity(s, *w.Target, path, "target")
+		l.positive(s.Target, path, "target")
+	}
+	if w.PerMember != nil {
+		forms++
+		s.Share = l.quantity(s, *w.PerMember, path, "per_member")
+		l.positive(s.Share, path, "per_member")
+	}
+	if w.Out != nil || w.In != nil {
+		forms++
+		l.band(s, w, path)
+	}
+	switch {
+	case forms == 0:
+		l.wrong(path, "says nothing of how much is wanted", "write target, or per_member, or out and in")
+	case forms > 1:
+		l.wrong(path, "says in several ways how much is wanted", "keep one of target, per_member, or out and in")
+	}
+}
+
+// band gives a signal its band.
+func (l *loader) band(s *rules.Signal, w signalRule, path string) {
+	switch {
+	case w.Out == nil:
+		l.wrong(path+".in", "needs out beside it", "write e.g. out: {above: 250ms, add: 25%}")
+		return
+	case w.In == nil:
+		l.wrong(path+".out", "needs in beside it", "write e.g. in: {below: 80ms}")
+		return
+	}
+	b := rules.Band{Add: rules.Amount(w.Out.Add)}
+	b.Above = l.quantity(s, w.Out.Above, path, "out.above")
+	b.Below = l.quantity(s, w.In.Below, path, "in.below")
+	if b.Below >= b.Above && !Spoilt(l.spoilt, path+".out") {
+		l.wrong(path+".in.below", "is not less than out.above", "leave room between the two, or the pool never rests")
+	}
+	if b.Add.Members == 0 && b.Add.Percent == 0 {
+		l.wrong(path+".out.add", "adds nothing", "write 1 or more members, or a share like 25%")
+	}
+	s.Band = &b
+}
+
+// quantity is a number in the signal's unit, which the first one decides if it is
+// not written.
+func (l *loader) quantity(s *rules.Signal, q Quantity, path, name string) float64 {
+	at := path + "." + name
+	if _, _, ok := l.doc.find(at); !ok {
+		at = path // the short form
+	}
+	switch {
+	case s.Unit == "" && q.Unit != "":
+		s.Unit = q.Unit
+	case s.Unit == q.Unit, s.Unit == "per_second" && q.Unit == "":
+	case q.Unit == "":
+		l.wrong(at, number(q.Value)+" has no unit, and the signal is in "+s.Unit, "write "+inUnit(q.Value, s.Unit))
+	default:
+		l.wrong(at, "is in "+q.Unit+", and the signal is in "+s.Unit, "write it like "+inUnit(1, s.Unit))
+	}
+	return q.Value
+}
+
+// inUnit is a bare number as it would be written in a unit.
+func inUnit(f float64, unit string) string {
+	switch unit {
+	case "percent":
+		return asPercent(f)
+	case "seconds":
+		return model.Duration(time.Duration(f * float64(time.Second)).Round(time.Millisecond)).String()
+	case "bytes":
+		return number(f) + "B"
+	}
+	return number(f) + "/s"
+}
+
+func number(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
+
+// positive checks that a wanted load is one.
+func (l *loader) positive(f float64, path, name string) {
+	if f > 0 {
+		return
+	}
+	at := path + "." + name
+	if _, _, ok := l.doc.find(at); !ok {
+		at = path
+	}
+	l.wrong(at, "must be more than 0", "it is what one member should carry")
+}
+
+// hold makes a hold of what was written.
+func (l *loader) hold(pool, name string, w holdRule, path string) rules.Hold {
+	l.checkName(name, path)
+	l.query(path+".query", w.Query)
+	return rules.Hold{
+		Name: name, Rule: l.ref(path), Query: rules.PromQL{Pool: pool, Expr: w.Query}, Expr: w.Query,
+		Above: w.Above.Value, For: time.Duration(w.For), Forbid: w.Forbid,
+	}
+}

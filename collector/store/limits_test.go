@@ -29,7 +29,12 @@ type loop struct {
 
 func newLoop(t *testing.T, s *Store, job string, target ...string) *loop {
 	t.Helper()
-	ls := labels.FromStrings(append([]string{"job", job}, target...)...)
+	return loopOf(t, s, labels.FromStrings(append([]string{"job", job}, target...)...))
+}
+
+func loopOf(t testing.TB, s *Store, ls labels.Labels) *loop {
+	t.Helper()
+	job := ls.Get("job")
 	at := scrape.NewTarget(ls, &promconfig.DefaultScrapeConfig, model.LabelSet{}, model.LabelSet{"job": model.LabelValue(job)})
 	return &loop{s, scrape.ContextWithTarget(t.Context(), at), ls, map[string]storage.SeriesRef{}, noon}
 }

@@ -85,11 +85,16 @@ type witnessedQuerier struct {
 }
 
 // Select selects, and bounds what counts as seen by the selector's own end: with
-// an offset, the samples after it are read past, not used.
+// an offset, the samples after it are read past, not used. Chunks are not cut to
+// the selector's window first: the engine skips what is outside, and cutting them
+// decodes them twice.
 func (q witnessedQuerier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
 	end := q.w.at
 	if hints != nil {
 		end = min(end, hints.End)
+		whole := *hints
+		whole.DisableTrimming = true
+		hints = &whole
 	}
 	return witnessedSet{q.Querier.Select(ctx, sorted, hints, ms...), q.w, end}
 }

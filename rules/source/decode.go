@@ -39,6 +39,7 @@ type reader struct {
 	problems []Problem
 	visits   int
 	depth    int
+	like     string // the default of the field that is being read, as an example
 }
 
 // wrong notes a mistake at a node.

@@ -29,7 +29,7 @@ func (l *loader) groups(file string, b []byte) []Problem {
 		return doc.strictly(errs)
 	}
 	for _, err := range errs {
-		if !strings.Contains(err.Error(), "could not parse expression: ") { // told below, with its place
+		if text := err.Error(); !strings.Contains(text, "could not parse expression: ") && !strings.Contains(text, "is repeated in the same file") { // told below, with their places
 			ps = append(ps, doc.foreign(err.Error(), 1, "")...)
 		}
 	}
@@ -53,9 +53,16 @@ func (d *document) strictly(errs []error) []Problem {
 	return ps
 }
 
-// expressions places mistakes inside the rules' expressions.
+// expressions places mistakes inside the rules' expressions, and groups of one name.
 func (l *loader) expressions(read *rulefmt.RuleGroups) {
+	first := map[string]int{}
 	for i, g := range read.Groups {
+		name := index("$.groups", i) + ".name"
+		if f, twice := first[g.Name]; twice {
+			l.wrong(name, "the group "+strconv.Quote(g.Name)+" is there already, in line "+itoa(l.doc.line(index("$.groups", f)+".name")), "give it a name of its own")
+		} else {
+			first[g.Name] = i
+		}
 		for j, r := range g.Rules {
 			if r.Expr != "" {
 				l.syntax(index(index("$.groups", i)+".rules", j)+".expr", r.Expr)
@@ -66,7 +73,7 @@ func (l *loader) expressions(read *rulefmt.RuleGroups) {
 
 // Foreign makes problems of an error of another program's reader that was given a
 // [Verbatim] part of a document: its lines are the document's. One that names no
-// line is placed at the part's name.
+// line is placed at what it quotes, or else at the part's name.
 func Foreign(file string, b []byte, v Verbatim, err error) []Problem {
 	if err == nil {
 		return nil
@@ -75,7 +82,31 @@ func Foreign(file string, b []byte, v Verbatim, err error) []Problem {
 	if len(ps) > 0 {
 		return ps
 	}
-	return Sorted(doc.foreign(err.Error(), max(v.Line, 1), shown(v.Path)))
+	fallback := max(v.Line, 1)
+	if m := quoted.FindStringSubmatch(err.Error()); m != nil {
+		fallback = v.quotes(m[1], fallback)
+	}
+	ps = doc.foreign(err.Error(), fallback, shown(v.Path))
+	for i := range ps {
+		ps[i].Path = v.Path
+	}
+	return Sorted(ps)
+}
+
+// quoted is what another reader's error quotes.
+var quoted = regexp.MustCompile(`"([^"]+)"`)
+
+// quotes is the last line of the part that has a word as a value.
+func (v Verbatim) quotes(word string, fallback int) int {
+	value := regexp.MustCompile(`(^|[\s:,{\["'])` + regexp.QuoteMeta(word) + `($|[\s,}\]"'])`)
+	n := 0
+	for line := range strings.Lines(v.Text) {
+		n++
+		if value.MatchString(strings.TrimRight(line, "\n")) {
+			fallback = n
+		}
+	}
+	return fallback
 }
 
 // foreign splits the text of another reader's error into one problem a line and
@@ -96,13 +127,27 @@ func (d *document) foreign(text string, fallback int, under string) []Problem {
 		if col == 0 && line >= 1 && line <= len(d.lines) {
 			col = 1 + len(d.lines[line-1]) - len(strings.TrimLeft(d.lines[line-1], " "))
 		}
-		ps = append(ps, d.problem(line, col, label(under, goTypes.ReplaceAllString(rest, "")), ""))
+		ps = append(ps, d.problem(line, col, label(under, plainWords(rest)), ""))
 	}
 	return ps
 }
 
-// goTypes are words of a Go program that say nothing to people.
-var goTypes = regexp.MustCompile(` in type [a-zA-Z.]+| into [a-zA-Z.*\[\]]+$`)
+// plainWords takes out of an error what only the programmers of its reader know.
+func plainWords(s string) string {
+	if m := misfit.FindStringSubmatch(s); m != nil {
+		what := map[string]string{"seq": "a list", "map": "a mapping"}[m[1]]
+		if what == "" {
+			what = strings.TrimSpace(m[2])
+		}
+		return what + " does not belong here"
+	}
+	return goType.ReplaceAllString(s, "")
+}
+
+var (
+	goType = regexp.MustCompile(` in type [a-zA-Z.]+`)
+	misfit = regexp.MustCompile("cannot unmarshal !!(\\w+)( `[^`]*`)? into .*")
+)
 
 func atoi(s string) int {
 	n, _ := strconv.Atoi(s) // digits by the pattern; "" is 0

@@ -80,17 +80,21 @@ func (r *reader) mistake(n ast.Node, path string, err error) {
 func (r *reader) text(n ast.Node, v reflect.Value, path string) {
 	s, quoted, ok := scalar(n)
 	_, isText := n.(*ast.StringNode)
+	hint := `write "` + brief(s) + `" in quotes`
+	if r.like != "" {
+		hint = "write it like " + r.like
+	}
 	switch {
 	case !ok:
 		r.wrong(n, path, "wants a text, and this is "+what(n), "")
 	case !quoted && isOldBool(s):
-		r.wrong(n, path, "wants a text, and "+s+" is a boolean to many readers of YAML", `write "`+s+`" in quotes`)
+		r.wrong(n, path, "wants a text, and "+s+" is a boolean to many readers of YAML", hint)
 	case !quoted && !isText:
 		kind := "a number"
 		if _, isBool := n.(*ast.BoolNode); isBool {
 			kind = "a boolean"
 		}
-		r.wrong(n, path, "wants a text, and "+brief(s)+" is "+kind, `write "`+brief(s)+`" in quotes`)
+		r.wrong(n, path, "wants a text, and "+brief(s)+" is "+kind, hint)
 	default:
 		v.SetString(s)
 	}

@@ -85,6 +85,7 @@ func (r *reader) structure(n ast.Node, v reflect.Value, path string) {
 		below := Path(path, e.name)
 		written[e.name] = !isNull(r.doc.follow(e.value))
 		before := len(r.problems)
+		r.like = fs[i].fallback
 		r.value(e.value, v.FieldByIndex(fs[i].index), below)
 		if len(r.problems) == before && written[e.name] {
 			r.oneOf(e.value, v.FieldByIndex(fs[i].index), fs[i].enum, below)

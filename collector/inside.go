@@ -32,14 +32,15 @@ type inside struct {
 
 func newInside(o Options) (*inside, error) {
 	mux := http.NewServeMux()
-	mux.Handle("self.flyball.invalid/metrics", promhttp.HandlerFor(o.Self, promhttp.HandlerOpts{}))
+	// What one part does not tell must not cost the rest.
+	lenient := promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}
+	mux.Handle("self.flyball.invalid/metrics", promhttp.HandlerFor(o.Self, lenient))
 	if o.Host != nil {
 		host := prometheus.NewRegistry()
 		if err := host.Register(o.Host); err != nil {
 			return nil, fmt.Errorf("register host metrics: %w", err)
 		}
-		// What one part of the host does not tell must not cost the rest.
-		mux.Handle("host.flyball.invalid/metrics", promhttp.HandlerFor(host, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
+		mux.Handle("host.flyball.invalid/metrics", promhttp.HandlerFor(host, lenient))
 	}
 	return &inside{server: &http.Server{Handler: mux}, conns: make(chan net.Conn), done: make(chan struct{})}, nil
 }

@@ -48,8 +48,14 @@ type mode struct {
 
 func modes(t procfs.CPUStat) []mode {
 	return []mode{
-		{"user", t.User}, {"nice", t.Nice}, {"system", t.System}, {"idle", t.Idle}, {"iowait", t.Iowait},
-		{"irq", t.IRQ}, {"softirq", t.SoftIRQ}, {"steal", t.Steal},
+		{"user", t.User},
+		{"nice", t.Nice},
+		{"system", t.System},
+		{"idle", t.Idle},
+		{"iowait", t.Iowait},
+		{"irq", t.IRQ},
+		{"softirq", t.SoftIRQ},
+		{"steal", t.Steal},
 	}
 }
 

@@ -116,6 +116,25 @@ func TestTheAPIChangesNothing(t *testing.T) {
 	}
 }
 
+func TestAPageOfAnotherOriginMayNotRead(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	s := open(t, Options{Registerer: reg})
+	srv := serve(t, s, reg, "")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/api/v1/query?query=1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Origin", "https://example.com")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got := resp.Header.Get("Access-Control-Allow-Origin"); resp.StatusCode != 200 || got != "" {
+		t.Errorf("answers %d and allows the origin %q", resp.StatusCode, got)
+	}
+}
+
 func TestTheVersionIsThatOfThePrometheusEmbedded(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Version}}", "github.com/prometheus/prometheus").Output()
 	if err != nil {

@@ -87,7 +87,7 @@ func (s *Store) newest(ctx context.Context, sets [][]*labels.Matcher, now time.T
 		return nil, fmt.Errorf("read store: %w", err)
 	}
 	slices.SortStableFunc(out, func(a, b latest) int {
-		return strings.Compare(a.labels.Get(labels.MetricName), b.labels.Get(labels.MetricName))
+		return strings.Compare(a.labels.Get(model.MetricNameLabel), b.labels.Get(model.MetricNameLabel))
 	})
 	return out, nil
 }
@@ -97,8 +97,8 @@ func (s *Store) newest(ctx context.Context, sets [][]*labels.Matcher, now time.T
 func encode(w io.Writer, format expfmt.Format, in []latest, external labels.Labels) error {
 	enc := expfmt.NewEncoder(w, format)
 	for len(in) > 0 {
-		name := in[0].labels.Get(labels.MetricName)
-		n := slices.IndexFunc(in, func(l latest) bool { return l.labels.Get(labels.MetricName) != name })
+		name := in[0].labels.Get(model.MetricNameLabel)
+		n := slices.IndexFunc(in, func(l latest) bool { return l.labels.Get(model.MetricNameLabel) != name })
 		if n < 0 {
 			n = len(in)
 		}
@@ -124,7 +124,7 @@ func untyped(l latest, external labels.Labels) *dto.Metric {
 	lb := labels.NewBuilder(external)
 	m := &dto.Metric{TimestampMs: &l.t, Untyped: &dto.Untyped{Value: &l.v}}
 	l.labels.Range(func(own labels.Label) {
-		if own.Name != labels.MetricName {
+		if own.Name != model.MetricNameLabel {
 			lb.Set(own.Name, own.Value)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
@@ -138,7 +139,7 @@ func (a *gated) admit(ls labels.Labels, v float64) bool {
 // target's labels and no other. A target that exposes a metric of such a name
 // adds labels, or has them renamed.
 func (a *gated) reports(ls labels.Labels) bool {
-	return isReport(ls.Get(labels.MetricName)) && ls.Len() == a.share.labels.Len()+1
+	return isReport(ls.Get(model.MetricNameLabel)) && ls.Len() == a.share.labels.Len()+1
 }
 
 // Commit commits, remembers the target's share, and signals.

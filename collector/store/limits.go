@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/tsdb"
@@ -46,7 +47,7 @@ func (r *room) use(h *tsdb.Head) { r.head.Store(h) }
 // can each get one series past the limit.
 func (r *room) PreCreation(ls labels.Labels) error {
 	h := r.head.Load()
-	if r.limit == 0 || h == nil || h.NumSeries() < r.limit || isReport(ls.Get(labels.MetricName)) {
+	if r.limit == 0 || h == nil || h.NumSeries() < r.limit || isReport(ls.Get(model.MetricNameLabel)) {
 		return nil
 	}
 	r.refused.Inc()

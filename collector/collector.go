@@ -122,6 +122,12 @@ func New(o Options) (*Collector, error) {
 // Scrapes is the scrape manager, for those who tell of targets.
 func (c *Collector) Scrapes() *scrape.Manager { return c.scrapes }
 
+// Verify tells whether a configuration could be applied, and changes nothing.
+func (c *Collector) Verify(cfg Config) error {
+	_, _, err := c.build(cfg)
+	return err
+}
+
 // Apply takes over a configuration. It checks before it changes anything; an
 // error leaves what was. It is safe for concurrent use, and while Run runs.
 func (c *Collector) Apply(cfg Config) error {

@@ -307,7 +307,7 @@ func TestAConfigurationIsCheckedBeforeItReplacesTheOld(t *testing.T) {
 		"pool's interval under its timeout": {Prometheus: load(t, `global: {scrape_interval: 10s, scrape_timeout: 10s}`), Pools: map[string]Scrape{"web": {Interval: -time.Second}}},
 		"a job with a pool's name":          {Prometheus: load(t, `scrape_configs: [{job_name: pool/web}]`), Pools: map[string]Scrape{"web": {}}},
 	} {
-		if err := r.Apply(bad); err == nil {
+		if r.Verify(bad) == nil || r.Apply(bad) == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
+	"github.com/grafana/regexp" // the one that the API takes
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/route"
 	promconfig "github.com/prometheus/prometheus/config"

@@ -69,7 +69,7 @@ func TestDeathAtAnyPointOrphansAndDoublesNobody(t *testing.T) {
 		point  string
 		living int // members after the death
 	}{
-		{"intent", 0}, {"forked", 0}, {"recorded", 0}, {"opened", -1}, {"started", 1}, {"asked", 1},
+		{"intent", 0}, {"forked", 0}, {"recorded", 0}, {"opened", -1}, {"started", 1}, {"asked", 1}, {"told", -1},
 	} {
 		t.Run(tt.point, func(t *testing.T) {
 			c, dir := config(t, 2), t.TempDir()
@@ -87,9 +87,12 @@ func TestDeathAtAnyPointOrphansAndDoublesNobody(t *testing.T) {
 			if tt.living >= 0 && len(ms) != tt.living {
 				t.Errorf("%d members are known, want %d", len(ms), tt.living)
 			}
-			if tt.point == "asked" {
+			switch {
+			case tt.point == "asked":
 				finish(t, p, ms[0])
-			} else {
+			case tt.point == "told" && len(ms) == 1:
+				finish(t, p, ms[0])
+			case tt.point != "told":
 				repeat(t, p, ms)
 			}
 			pooltest.Until(t, "one process a member", func() bool {

@@ -144,7 +144,7 @@ func (p *Pool) grow(ctx context.Context, name string) error {
 	return p.start(newRecord(name, port, p.now()))
 }
 
-// Remove asks the step's victims to end: SIGTERM to the whole group, and when it
+// Remove asks the step's victims to end: SIGTERM to the whole group, once, and when it
 // is asked again after the grace, SIGKILL. The dead are forgotten, with whatever
 // they left in their group. A victim that is not known is gone.
 func (p *Pool) Remove(ctx context.Context, s journal.Step) error {
@@ -182,13 +182,25 @@ func (p *Pool) remove(r record) error {
 		}
 		p.point("asked")
 		p.log.Info("member asked to end", "pool", p.name, "member", r.Name, "pid", r.PID)
-		return r.signal(syscall.SIGTERM)
+	}
+	if !r.Told {
+		return p.tell(r)
 	}
 	if p.now().Sub(r.Asked) < p.cfg.Grace {
-		return r.signal(syscall.SIGTERM) // the first may never have been sent
+		return nil
 	}
 	p.log.Warn("member ended the hard way", "pool", p.name, "member", r.Name, "pid", r.PID, "after", p.now().Sub(r.Asked))
 	return r.signal(syscall.SIGKILL)
+}
+
+// tell sends the wish, once: to many programs a second one means to drop everything.
+func (p *Pool) tell(r record) error {
+	if err := r.signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	p.point("told")
+	r.Told = true
+	return p.write(r)
 }
 
 // refresh reads all records and brings them up to date with the processes.

@@ -27,6 +27,7 @@ type record struct {
 	Boot   string         `json:"boot,omitempty"`   // which boot
 	Opened bool           `json:"opened,omitempty"` // the gate was told to become the member
 	Asked  time.Time      `json:"asked,omitzero"`   // when it was first asked to end
+	Told   bool           `json:"told,omitempty"`   // the wish reached the process
 	Ended  time.Time      `json:"ended,omitzero"`   // when it was seen to have ended by itself
 	Status string         `json:"status,omitempty"`
 }

@@ -1,0 +1,150 @@
+package pool
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"flyball/rules"
+	"flyball/scaler/pool/process"
+	"flyball/scaler/traffic"
+)
+
+// Config is one pool: whose members it has, how they are asked whether they are
+// ready, and who sends them requests.
+type Config struct {
+	Process *process.Config `yaml:"process" doc:"members are processes on this machine"`
+	Ready   Ready           `yaml:"ready" doc:"the members' own word on whether they take requests; by default a TCP connection"`
+	Traffic *traffic.Config `yaml:"traffic" doc:"who sends requests to the members; by default nobody that Flyball could steer"`
+	Drain   time.Duration   `yaml:"drain" default:"30s" doc:"how long a member that is out of rotation may finish its open requests"`
+	Metrics string          `yaml:"metrics" default:"/metrics" doc:"path at which members are scraped"`
+	Accept  []string        `yaml:"accept" doc:"selectors of series written in from outside that may drive this pool; none by default"`
+	DryRun  bool            `yaml:"dry_run" doc:"decide, log what would be done, and do nothing"`
+}
+
+// Ready is how a member is asked whether it takes requests.
+type Ready struct {
+	HTTP     string        `yaml:"http" doc:"path; an answer of 200 to 399 is a yes"`
+	TCP      bool          `yaml:"tcp" doc:"a connection is enough; so it is where http is not written"`
+	Port     int           `yaml:"port" doc:"another port than that of the member's service"`
+	Interval time.Duration `yaml:"interval" default:"1s" doc:"how often each member is asked"`
+	Timeout  time.Duration `yaml:"timeout" default:"1s" doc:"how long an answer may take"`
+	Failures int           `yaml:"failures" default:"3" doc:"failures in a row that make a ready member unhealthy; one answer makes it ready"`
+}
+
+// withDefaults fills in what the tags say, for a Config made in Go.
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	set(&c.Drain, 30*time.Second)
+	set(&c.Ready.Interval, time.Second)
+	set(&c.Ready.Timeout, time.Second)
+	if c.Ready.Failures == 0 {
+		c.Ready.Failures = 3
+	}
+	if c.Metrics == "" {
+		c.Metrics = "/metrics"
+	}
+	return c
+}
+
+// Validate names the mistakes of c, which stands at path in its document.
+func (c Config) Validate(path string) []rules.Fault {
+	c = c.withDefaults()
+	var fs []rules.Fault
+	wrong := func(where, text, hint string) {
+		fs = append(fs, rules.Fault{Path: path + where, Text: text, Hint: hint})
+	}
+	if c.Process == nil {
+		wrong("", "does not say what its members are", "write process: {command: [...], ports: 20000-20099}")
+	} else {
+		fs = append(fs, c.Process.Validate(path+".process")...)
+	}
+	fs = append(fs, c.Ready.validate(path+".ready")...)
+	if c.Traffic != nil {
+		fs = append(fs, c.Traffic.Validate(path+".traffic")...)
+	}
+	if c.Drain < 0 || c.Drain > time.Hour {
+		wrong(".drain", fmt.Sprintf("%s is not between 0s and 1h", c.Drain), "write e.g. 30s")
+	}
+	if !strings.HasPrefix(c.Metrics, "/") {
+		wrong(".metrics", fmt.Sprintf("%q is no path", c.Metrics), "write e.g. /metrics")
+	}
+	return fs
+}
+
+func (r Ready) validate(path string) []rules.Fault {
+	var fs []rules.Fault
+	wrong := func(where, text, hint string) {
+		fs = append(fs, rules.Fault{Path: path + where, Text: text, Hint: hint})
+	}
+	if r.HTTP != "" && !strings.HasPrefix(r.HTTP, "/") {
+		wrong(".http", fmt.Sprintf("%q is no path", r.HTTP), "write e.g. /readyz")
+	}
+	if r.HTTP != "" && r.TCP {
+		wrong(".tcp", "contradicts http", "leave one of them out")
+	}
+	if r.Port < 0 || r.Port > 65535 {
+		wrong(".port", fmt.Sprintf("%d is no port", r.Port), "write 1 to 65535, or leave it out")
+	}
+	for _, d := range []struct {
+		name string
+		d    time.Duration
+	}{{".interval", r.Interval}, {".timeout", r.Timeout}} {
+		if d.d < 10*time.Millisecond || d.d > 5*time.Minute {
+			wrong(d.name, fmt.Sprintf("%s is not between 10ms and 5m", d.d), "write e.g. 1s")
+		}
+	}
+	if r.Failures < 1 {
+		wrong(".failures", fmt.Sprintf("%d is fewer than 1", r.Failures), "write e.g. 3")
+	}
+	return fs
+}
+
+// Conflicts names what two pools want that only one can have: a port or a
+// balancer's address. The pools stand at path in their document.
+func Conflicts(path string, pools map[string]Config) []rules.Fault {
+	var fs []rules.Fault
+	names := slices.Sorted(maps.Keys(pools))
+	for i, b := range names {
+		for _, a := range names[:i] {
+			fs = append(fs, conflicts(path+"."+b, a, pools[a], pools[b])...)
+		}
+	}
+	return fs
+}
+
+// conflicts names what b, which stands at path, takes from the pool called other.
+func conflicts(path, other string, a, b Config) []rules.Fault {
+	var fs []rules.Fault
+	if a.Process != nil && b.Process != nil {
+		first, last, err := a.Process.Ports.Range()
+		from, to, err2 := b.Process.Ports.Range()
+		if err == nil && err2 == nil && from <= last && first <= to {
+			fs = append(fs, rules.Fault{
+				Path: path + ".process.ports", Text: fmt.Sprintf("overlaps %s of pool %s", a.Process.Ports, other),
+				Hint: "give each pool a range of its own",
+			})
+		}
+	}
+	if a.Traffic == nil || b.Traffic == nil {
+		return fs
+	}
+	if a.Traffic.Balance == b.Traffic.Balance {
+		fs = append(fs, rules.Fault{
+			Path: path + ".traffic.balance", Text: fmt.Sprintf("is the address of pool %s, too", other),
+			Hint: "give each pool a balancer of its own",
+		})
+	}
+	if a.Traffic.Control != "" && a.Traffic.Control == b.Traffic.Control {
+		fs = append(fs, rules.Fault{
+			Path: path + ".traffic.control", Text: fmt.Sprintf("is the socket of pool %s, too", other), Hint: "leave control out",
+		})
+	}
+	return fs
+}

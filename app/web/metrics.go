@@ -61,6 +61,7 @@ func (m *metrics) count(pattern string, h http.Handler) http.Handler {
 	if !found {
 		method, route = "", pattern
 	}
+	route = routeLabel(route)
 	for _, code := range expected(method) {
 		m.requests.WithLabelValues(route, method, strconv.Itoa(code))
 	}
@@ -76,6 +77,17 @@ func (m *metrics) count(pattern string, h http.Handler) http.Handler {
 		}()
 		h.ServeHTTP(seen, r)
 	})
+}
+
+// routeLabel names a route as people know it; what is served nowhere is "other".
+func routeLabel(route string) string {
+	switch route {
+	case "/{$}":
+		return "/"
+	case "/", "/api/":
+		return "other"
+	}
+	return route
 }
 
 // expected lists the codes of a method whose series exist from the start.

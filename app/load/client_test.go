@@ -104,6 +104,7 @@ func TestFailuresHaveKinds(t *testing.T) {
 	s.etag.Store("")
 	do("no_etag")
 	srv.Close()
+	c.Close() // a connection that is kept would only be closed
 	do("connection_refused")
 	ctx, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
 	defer cancel()

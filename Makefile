@@ -1,0 +1,95 @@
+# `make` alone lists what can be done.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.SILENT:
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help build run test check fuzz bench vuln clean
+
+# What may be set: the version of a release; the arguments of `make run`; what is
+# tested; how long each fuzz target and each Go benchmark runs.
+VERSION ?=
+ARGS ?=
+PACKAGES ?= ./...
+FUZZTIME ?= 10s
+BENCHTIME ?= 1s
+
+# What is shipped needs no C library. Build and checks compile alike, so that they
+# share one build cache; the race detector needs cgo, and with it a C compiler.
+pure := export CGO_ENABLED=0 GOFLAGS="-trimpath $${GOFLAGS:-}"
+race := $(if $(shell command -v $${CC:-cc}),-race)
+ldflags := -s -w$(if $(VERSION), -X main.version=$(VERSION))
+stale := list -deps -f '{{if .Stale}}{{.ImportPath}}{{end}}' .
+lint := tool -modfile=$(CURDIR)/deploy/tools/lint/go.mod
+progress := $(CURDIR)/deploy/tools/progress.sh
+
+help: ## show this help
+	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/flyball and bin/app
+	$(pure)
+	begun=$$SECONDS
+	todo=$$({ go $(stale) && go -C app $(stale); } 2> >($(progress) '?' >&2) | wc -l)
+	if [ "$$todo" -gt 300 ]; then
+		echo "compiling $$todo packages: the first build takes 2 to 6 minutes, the next ones seconds"
+	fi
+	{
+		go build -v -ldflags '$(ldflags)' -o bin/flyball . &&
+			go -C app build -v -ldflags '$(ldflags)' -o ../bin/app .
+	} 2>&1 | $(progress) "$$todo"
+	[ "$$todo" -eq 0 ] || echo "built bin/flyball and bin/app in $$((SECONDS - begun)) s"
+
+run: build ## build, then show the whole loop on this machine (ARGS='--once --report FILE')
+	exec bin/flyball demo $(ARGS)
+
+# The root's tests start real programs and measure time, so they run by themselves,
+# after the packages that they are made of.
+test: ## run the tests of all modules, with the race detector where there is a C compiler
+	[ -n "$(race)" ] || echo "no C compiler: testing without the race detector"
+	go -C app test $(race) $(PACKAGES)
+	go test $(race) $$(go list $(PACKAGES) | grep -vx flyball)
+	go test $(race) .
+	go -C deploy/tools/bench test $(PACKAGES)
+
+check: ## formatting, vet, staticcheck, unreached code and go.mod, in all modules
+	$(pure)
+	wrong=$$(go $(lint) gofumpt -l .)
+	[ -z "$$wrong" ] || { printf 'not formatted by gofumpt:\n%s\n' "$$wrong"; exit 1; }
+	for module in app . deploy/tools/bench; do
+		echo "checking $$module"
+		go -C $$module vet ./...
+		go -C $$module $(lint) staticcheck ./...
+	done
+	for module in app .; do
+		go -C $$module $(lint) deadcode -test ./... | (! grep .)
+		go -C $$module mod tidy -diff
+		go -C $$module mod verify
+	done
+
+fuzz: ## fuzz every parser for a while (FUZZTIME=10s each)
+	for module in app .; do
+		grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' $$module | sed 's|:func | |' |
+			while read -r file name; do
+				case $$module:$$file in .:./app/*) continue ;; esac
+				echo "$${file%/*} $$name"
+				go -C "$${file%/*}" test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) .
+			done
+	done
+
+bench: build ## Go benchmarks, then ingest beside the Prometheus server (4 minutes; the first time its build besides)
+	packages=$$(grep -rl --include='*_test.go' '^func Benchmark' . | grep -v '^./app/' | xargs -r -n 1 dirname | sort -u)
+	[ -z "$$packages" ] || go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $$packages
+	$(pure)
+	go -C deploy/tools/bench build -v -tags netgo,remove_all_sd -o $(CURDIR)/bin/prometheus \
+		-ldflags '-s -w -X github.com/prometheus/common/version.Version=3.14.0' \
+		github.com/prometheus/prometheus/cmd/prometheus 2>&1 | $(progress) '?'
+	go -C deploy/tools/bench build -o $(CURDIR)/bin/bench .
+	exec bin/bench -flyball $(CURDIR)/bin/flyball -prometheus $(CURDIR)/bin/prometheus
+
+vuln: ## look for known vulnerabilities (asks vuln.go.dev)
+	for module in app .; do go -C $$module $(lint) govulncheck ./...; done
+
+clean: ## remove what was built
+	rm -rf bin

@@ -27,8 +27,8 @@ type Options struct {
 	Terminal bool // Out is a terminal: draw, else print lines
 	Color    bool
 
-	// Sweep ends every process that the pools in a data folder still have, and
-	// returns how many there were and how many would not go.
+	// Sweep ends every process that the pools of a configuration still have, and
+	// counts the pools that would not end.
 	Sweep func(ctx context.Context, config string) (left int, err error)
 }
 
@@ -118,7 +118,7 @@ func (s *show) close(dir string) error {
 	}
 	left, err := s.o.Sweep(ctx, s.stage.config)
 	if err != nil || left > 0 {
-		errs = append(errs, fmt.Errorf("%w: %d processes are left (%v)", ErrFailed, left, err))
+		errs = append(errs, fmt.Errorf("%w: %d pools are left with processes (%v)", ErrFailed, left, err))
 	}
 	s.view.end()
 	if len(errs) == 0 || errors.Join(errs...) == nil {

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"os/signal"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	promconfig "github.com/prometheus/prometheus/config"
+	"golang.org/x/sync/errgroup"
+
+	"flyball/alerting"
+	"flyball/collector"
+	"flyball/collector/host"
+	"flyball/collector/store"
+	"flyball/rules/source"
+	"flyball/scaler"
+	"flyball/scaler/journal"
+	"flyball/scaler/pool"
+)
+
+// An appliance is the whole service.
+type appliance struct {
+	file     string // configuration file; "" is none
+	config   atomic.Pointer[Config]
+	log      *slog.Logger
+	registry *prometheus.Registry
+	gatherer prometheus.Gatherer
+	guard    guard
+	reloads  sync.Mutex
+
+	journal   *journal.Journal
+	store     *store.Store
+	roster    *scaler.Roster
+	collector *collector.Collector
+	groups    *alerting.Groups
+	fleet     *fleet
+	scaler    *scaler.Scaler
+	listener  net.Listener
+}
+
+// open wires the service, in the order in which the data goes through it: what is
+// scraped goes to the store, is judged by rules and the scaler, and what they do
+// goes to the journal and to the pools. State opens first and closes last.
+func open(c Config, file string, log *slog.Logger) (_ *appliance, err error) {
+	a := &appliance{file: file, log: log, registry: prometheus.NewRegistry()}
+	a.config.Store(&c)
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.gatherer = collector.Own(a.registry)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	set, err := loadRules(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(c.Data, 0o750); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	if a.journal, err = journal.Open(c.Data, journal.Options{Log: log, Metrics: a.registry}); err != nil {
+		return nil, err
+	}
+	if a.guard, err = newGuard(c); err != nil {
+		return nil, err
+	}
+	if a.listener, err = net.Listen("tcp", c.Listen); err != nil {
+		return nil, fmt.Errorf("listen: %w (another flyball may run; `listen:` names another address)", err)
+	}
+	if a.store, err = store.Open(store.Options{
+		Dir: c.Data, Config: c.Prometheus, Limits: store.Limits(c.Limits), Registerer: a.registry, Logger: log,
+	}); err != nil {
+		return nil, err
+	}
+	a.roster = scaler.NewRoster()
+	if a.collector, err = a.newCollector(c); err != nil {
+		return nil, err
+	}
+	a.store.SetScrapeManager(a.collector.Scrapes())
+	a.groups = alerting.New(alerting.Options{
+		Recorded: a.store.Recorded(), State: a.store.RuleQueryable(), Query: a.store.RuleQuery(),
+		Registerer: a.registry, Logger: log,
+	})
+	a.fleet = newFleet(c.Data, log, pool.NewMetrics(a.registry))
+	a.scaler = scaler.New(scaler.Options{
+		Querier: a.store, Journal: a.journal, Roster: a.roster, Wake: a.store.Committed(),
+		Site: c.Site, Version: version, Logger: log, Registerer: a.registry,
+	})
+	if err := a.apply(c, set); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *appliance) newCollector(c Config) (*collector.Collector, error) {
+	o := collector.Options{
+		Appendable: a.store.Appendable(), Limiter: a.store, Roster: a.roster, Self: a.gatherer,
+		Name: c.Listen, Registerer: a.registry, Logger: a.log,
+	}
+	if c.Collect.Host != nil {
+		h, err := host.New(host.Options{Proc: c.Collect.Host.Proc, Sys: c.Collect.Host.Sys, Logger: a.log})
+		if err != nil {
+			return nil, err
+		}
+		o.Host = h
+	}
+	return collector.New(o)
+}
+
+// apply gives every part the configuration: first all check it, then all take it over.
+func (a *appliance) apply(c Config, set *source.Set) error {
+	files, err := ruleFiles(c, set)
+	if err != nil {
+		return err
+	}
+	if err := a.groups.Check(c.Prometheus, files); err != nil {
+		return err
+	}
+	next, err := a.fleet.prepare(c.Pools)
+	if err != nil {
+		return err
+	}
+	scrapes := collector.Config{Prometheus: c.Prometheus, Pools: map[string]collector.Scrape{}}
+	accept := map[string][]string{}
+	for name, p := range c.Pools {
+		accept[name], scrapes.Pools[name] = p.Accept, collector.Scrape{Path: p.Metrics}
+	}
+	if err := a.collector.Verify(scrapes); err != nil {
+		return err
+	}
+	if err := a.store.Accept(accept); err != nil {
+		return err
+	}
+	if err := a.collector.Apply(scrapes); err != nil {
+		return err
+	}
+	if err := a.store.Apply(c.Prometheus); err != nil {
+		return err
+	}
+	if err := a.groups.Apply(c.Prometheus, files); err != nil {
+		return err
+	}
+	a.scaler.Apply(a.fleet.take(next), set.Scale)
+	a.config.Store(&c)
+	return nil
+}
+
+// ruleFiles are the files of Prometheus rule groups: ours and those that the
+// `prometheus:` block names.
+func ruleFiles(c Config, set *source.Set) ([]string, error) {
+	named, err := alerting.Files(c.Prometheus.RuleFiles)
+	if err != nil {
+		return nil, err
+	}
+	files := slices.Concat(set.Groups, named)
+	slices.Sort(files)
+	return slices.Compact(files), nil
+}
+
+// loadRules reads the rule files that a configuration names.
+func loadRules(c Config) (*source.Set, error) {
+	set, problems := source.Load(c.Rules.Dir, c.Known())
+	if len(problems) > 0 {
+		return nil, usage(source.Problems(problems))
+	}
+	return set, nil
+}
+
+// run lives until the context ends, and returns when everything has drained.
+func (a *appliance) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.collector.Run(ctx) })
+	g.Go(func() error { return a.groups.Run(ctx) })
+	g.Go(func() error { return a.fleet.run(ctx) })
+	g.Go(func() error { return a.scaler.Run(ctx) })
+	g.Go(func() error { return a.serve(ctx, a.listener) })
+	g.Go(func() error { return a.hangups(ctx) })
+	a.log.Info("flyball runs", "version", version, "listen", a.listener.Addr(), "data", a.config.Load().Data,
+		"pools", slices.Sorted(maps.Keys(a.config.Load().Pools)))
+	return g.Wait()
+}
+
+// hangups reloads on SIGHUP.
+func (a *appliance) hangups(ctx context.Context) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+			_ = a.reload("SIGHUP") // it has logged what is wrong
+		}
+	}
+}
+
+// reload reads configuration and rules again. A mistake leaves all as it was.
+func (a *appliance) reload(by string) error {
+	a.reloads.Lock()
+	defer a.reloads.Unlock()
+	err := a.reread()
+	outcome := "taken over"
+	if err != nil {
+		outcome = err.Error()
+		a.log.Error("reload refused, all stays as it was", "by", by, "err", err)
+	} else {
+		a.log.Info("reloaded", "by", by)
+	}
+	return errors.Join(err, a.journal.Note(journal.Load, "", now(), map[string]string{"by": by, "outcome": outcome}))
+}
+
+func (a *appliance) reread() error {
+	old := a.config.Load()
+	c, err := loadConfig(a.file)
+	if err != nil {
+		return err
+	}
+	if c.Data != old.Data || c.Listen != old.Listen || c.Site != old.Site {
+		return errors.New("data, listen and site take effect at a restart only")
+	}
+	set, err := loadRules(c)
+	if err != nil {
+		return err
+	}
+	return a.apply(c, set)
+}
+
+// close closes the state, in reverse, once nothing alive uses it any more.
+func (a *appliance) close() error {
+	var errs []error
+	if a.listener != nil {
+		_ = a.listener.Close() // the server may have closed it
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	if a.journal != nil {
+		errs = append(errs, a.journal.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// apiOptions is what the Prometheus API tells of besides samples.
+func (a *appliance) apiOptions() store.APIOptions {
+	return store.APIOptions{
+		Targets: a.collector.Scrapes(), Rules: a.groups, Gatherer: a.gatherer, Listen: a.listener.Addr().String(),
+		Config:   func() *promconfig.Config { return a.config.Load().Prometheus },
+		Revision: version,
+	}
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"net"
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"flyball/scaler/pool/process"
+)
+
+// TestMain makes the program itself available as flyball: to scripts, and to
+// tests by its name.
+func TestMain(m *testing.M) {
+	process.Gate()
+	testscript.Main(m, map[string]func(){"flyball": main})
+}
+
+// TestScripts runs testdata/scripts/*.txtar against the real program. Each script
+// has a folder of its own, and $ADDR, an address that is free.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/scripts",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("ADDR", freeAddress(t))
+			e.Setenv("FLYBALL_ADDRESS", "http://"+e.Getenv("ADDR"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"wait":       waitFor,
+			"substitute": substitute,
+		},
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+	})
+}
+
+// freeAddress is an address on loopback that nobody listens on.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

@@ -8,11 +8,10 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help build run test check fuzz bench vuln clean
 
-# What may be set: the version of a release; the arguments of `make run`; what is
-# tested; how long each fuzz target and each Go benchmark runs.
+# What may be set: the version of a release; the arguments of `make run`; how long
+# each fuzz target and each Go benchmark runs.
 VERSION ?=
 ARGS ?=
-PACKAGES ?= ./...
 FUZZTIME ?= 10s
 BENCHTIME ?= 1s
 
@@ -48,10 +47,10 @@ run: build ## build, then show the whole loop on this machine (ARGS='--once --re
 # after the packages that they are made of.
 test: ## run the tests of all modules, with the race detector where there is a C compiler
 	[ -n "$(race)" ] || echo "no C compiler: testing without the race detector"
-	go -C app test $(race) $(PACKAGES)
-	go test $(race) $$(go list $(PACKAGES) | grep -vx flyball)
+	go -C app test $(race) ./...
+	go test $(race) $$(go list ./... | grep -vx flyball)
 	go test $(race) .
-	go -C deploy/tools/bench test $(PACKAGES)
+	go -C deploy/tools/bench test ./...
 
 check: ## formatting, vet, staticcheck, unreached code and go.mod, in all modules
 	$(pure)

@@ -3,6 +3,7 @@ package pool
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -51,6 +52,17 @@ func (c Config) withDefaults() Config {
 		c.Metrics = "/metrics"
 	}
 	return c
+}
+
+// Resolve puts relative paths below dir, where the configuration is. It comes
+// before Validate, which looks at folders.
+func (c Config) Resolve(dir string) {
+	if c.Process != nil {
+		c.Process.Resolve(dir)
+	}
+	if t := c.Traffic; t != nil && t.Control != "" && !filepath.IsAbs(t.Control) {
+		t.Control = filepath.Join(dir, t.Control)
+	}
 }
 
 // Validate names the mistakes of c, which stands at path in its document.

@@ -57,7 +57,10 @@ func (b *Balance) Ensure(ctx context.Context) error {
 		}
 		return b.start(ctx)
 	}
-	return b.ask(ctx, http.MethodPut, "/check", b.cfg.Check, nil)
+	if err := b.ask(ctx, http.MethodPut, "/check", b.cfg.Check, nil); err != nil {
+		return err
+	}
+	return b.boundOutput()
 }
 
 // About asks the running balancer who it is; it starts none.
@@ -75,31 +78,40 @@ func (b *Balance) Stop(ctx context.Context) error {
 	return b.halt(ctx)
 }
 
+// halt asks whoever answers to end, again and again: a balancer that was started
+// at the same time as the one that ended may have been waiting to take over.
 func (b *Balance) halt(ctx context.Context) error {
-	err := b.ask(ctx, http.MethodPost, "/stop", nil, nil)
-	if err != nil && !absent(err) {
-		return fmt.Errorf("stop balancer: %w", err)
-	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		// The lock ends with the process, and with nothing else.
-		lock, err := lockSocket(b.cfg.Control)
-		if err == nil {
-			b.reap()
-			return lock.Close()
-		}
-		if errors.Is(err, os.ErrNotExist) {
+		err := b.ask(ctx, http.MethodPost, "/stop", nil, nil)
+		b.reap()
+		if free, lockErr := b.unlocked(); lockErr != nil {
+			return fmt.Errorf("stop balancer: %w", lockErr)
+		} else if free && b.child == 0 {
 			return nil
-		}
-		if !errors.Is(err, ErrRunning) {
-			return fmt.Errorf("stop balancer: %w", err)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("stop balancer: it still finishes requests: %w", ctx.Err())
+			return fmt.Errorf("stop balancer: it did not end in time: %w", errors.Join(ctx.Err(), err))
 		case <-tick.C:
 		}
+	}
+}
+
+// unlocked reports whether no balancer has the socket's lock, which ends with
+// the process and with nothing else.
+func (b *Balance) unlocked() (bool, error) {
+	lock, err := lockSocket(b.cfg.Control)
+	switch {
+	case err == nil:
+		return true, lock.Close()
+	case errors.Is(err, os.ErrNotExist):
+		return true, nil // not even a folder
+	case errors.Is(err, ErrRunning):
+		return false, nil
+	default:
+		return false, err
 	}
 }
 
@@ -177,9 +189,25 @@ func (b *Balance) spawn() error {
 	return p.Release()
 }
 
-// largestOutput is how much an earlier balancer's output may measure before it
-// makes room; one generation is kept.
+// largestOutput is how much a balancer's output may measure before it starts
+// anew; of an earlier balancer's one generation is kept.
 const largestOutput = 8 << 20
+
+// boundOutput empties the running balancer's file when it grew too large. It
+// appends, so what follows starts at the beginning.
+func (b *Balance) boundOutput() error {
+	s, err := os.Stat(b.cfg.Output)
+	if errors.Is(err, os.ErrNotExist) || err == nil && s.Size() <= largestOutput {
+		return nil
+	}
+	if err == nil {
+		err = os.Truncate(b.cfg.Output, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("bound the balancer's output: %w", err)
+	}
+	return nil
+}
 
 func outputFile(path string) (*os.File, error) {
 	if s, err := os.Stat(path); err == nil && s.Size() > largestOutput {

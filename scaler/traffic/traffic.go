@@ -22,10 +22,10 @@ import (
 // Config says who sends requests to a pool's members.
 type Config struct {
 	// Balance is the address, host:port, at which Flyball's own balancer listens.
-	Balance string `yaml:"balance,omitempty"`
+	Balance string `yaml:"balance" required:"true" doc:"host:port at which Flyball's own balancer takes requests"`
 	// Control is the balancer's unix socket; by default balance.sock in the
 	// pool's folder under the data directory.
-	Control string `yaml:"control,omitempty"`
+	Control string `yaml:"control" doc:"unix socket of the balancer; by default pools/<name>/balance.sock in the data folder"`
 }
 
 // Validate names the mistakes of c, which stands at path in its document.

@@ -20,20 +20,20 @@ import (
 type Config struct {
 	// Command is the program and its arguments. In each, {port}, {addr}
 	// (127.0.0.1:port), {name} and {dir} are replaced by the member's own.
-	Command []string `yaml:"command"`
+	Command []string `yaml:"command" required:"true" doc:"program and arguments; {port}, {addr}, {name} and {dir} stand for the member's own"`
 	// Ports is the range that each member gets one port of; it also says how many
 	// members there can be.
-	Ports Ports `yaml:"ports"`
+	Ports Ports `yaml:"ports" required:"true" doc:"range of ports, one a member, e.g. 20000-20099: also the most members there can be"`
 	// Dir is the members' working directory; by default the pool's folder under
 	// the data directory.
-	Dir string `yaml:"dir,omitempty"`
+	Dir string `yaml:"dir" doc:"working folder of the members; by default pools/<name> in the data folder"`
 	// Env is what members find in their environment beside PATH, HOME, USER,
 	// LANG, TZ and TMPDIR; the same placeholders are replaced. A variable without
 	// a value is passed on from Flyball's own environment: so secrets stay out of
 	// the file.
-	Env map[string]string `yaml:"env,omitempty"`
+	Env map[string]string `yaml:"env" doc:"variables for the members beside PATH, HOME, USER, LANG, TZ and TMPDIR; one without a value is passed on from Flyball's own environment"`
 	// Grace is how long a member may take to end once it is asked to; default 10s.
-	Grace time.Duration `yaml:"grace,omitempty"`
+	Grace time.Duration `yaml:"grace" default:"10s" doc:"how long a member may take to end before it is killed"`
 }
 
 // Ports is a range of ports, written first-last.
@@ -63,6 +63,13 @@ func (p Ports) Range() (first, last int, err error) {
 		return 0, 0, fmt.Errorf("the range %q ends before it begins", string(p))
 	}
 	return first, last, nil
+}
+
+// Resolve puts a relative folder below dir, where the configuration is.
+func (c *Config) Resolve(dir string) {
+	if c.Dir != "" && !filepath.IsAbs(c.Dir) {
+		c.Dir = filepath.Join(dir, c.Dir)
+	}
 }
 
 // Validate names the mistakes of c, which stands at path in its document.

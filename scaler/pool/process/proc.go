@@ -72,10 +72,11 @@ func (r record) alive() bool {
 	return ok && s.state != 'Z' && s.state != 'X'
 }
 
-// waits reports whether the process is still the gate.
-func (r record) waits() bool {
+// became reports whether the process has become the member and is no gate any
+// more. One without arguments is about to end, and was a gate.
+func (r record) became() bool {
 	raw, err := os.ReadFile("/proc/" + strconv.Itoa(r.PID) + "/cmdline")
-	return err == nil && bytes.HasPrefix(raw, []byte(gateName+"\x00"))
+	return err == nil && len(raw) > 0 && !bytes.HasPrefix(raw, []byte(gateName+"\x00"))
 }
 
 // signal sends to the member's whole group, if its leader is still the one.

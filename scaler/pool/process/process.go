@@ -245,7 +245,7 @@ func (p *Pool) update(r *record) (gone bool, err error) {
 // for while a start is under way its pool is locked. Either the process has
 // become the member, or nothing of the member ever ran, or it is over.
 func (p *Pool) settle(r *record) (gone bool, err error) {
-	if r.alive() && !r.waits() {
+	if r.alive() && r.became() {
 		r.Opened = true
 		return false, p.write(*r)
 	}

@@ -44,7 +44,11 @@ func start(ctx context.Context, p peer, dir string, scrape map[string]any) (*ser
 		return nil, fmt.Errorf("create log: %w", err)
 	}
 	defer output.Close()
-	s.cmd = exec.Command(command[0], command[1:]...)
+	binary, err := filepath.Abs(command[0]) // it runs in a folder of its own
+	if err != nil {
+		return nil, fmt.Errorf("find %s: %w", p.name, err)
+	}
+	s.cmd = exec.Command(binary, command[1:]...)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, output, output
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.name, err)

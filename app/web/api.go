@@ -81,7 +81,9 @@ func sendJSON(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-cache")
 	w.WriteHeader(code)
-	json.NewEncoder(w).Encode(v)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // the path of the next page stays one that people can copy
+	enc.Encode(v)
 }
 
 func (s *Service) get(w http.ResponseWriter, r *http.Request) {

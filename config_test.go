@@ -239,3 +239,26 @@ func TestWhatCouldNotBeReadIsNotJudged(t *testing.T) {
 		t.Errorf("problems:\n%s", source.Problems(ps))
 	}
 }
+
+func FuzzConfig(f *testing.F) {
+	for _, pattern := range []string{"bad/flyball_*.yaml", "good/*/flyball.yaml"} {
+		files, err := filepath.Glob("testdata/config/" + pattern)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(b)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, ps := readConfig("flyball.yaml", b)
+		if len(ps) == 0 && (c.Prometheus == nil || c.Listen == "" || c.Data == "") {
+			t.Errorf("a configuration that is none passes: %+v", c)
+		}
+		_, _ = c.Known(), source.Problems(ps).Error()
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -144,13 +145,11 @@ func (d *document) checkCharacters() []Problem {
 			col++
 			switch {
 			case r == utf8.RuneError && size == 1:
-				p := d.problem(i+1, col, fmt.Sprintf("the byte 0x%02X is not UTF-8", rest[0]), "save the file as UTF-8")
-				p.Source = strings.ToValidUTF8(p.Source, "\uFFFD")
-				ps, rest = append(ps, p), ""
+				ps = append(ps, d.problem(i+1, col, fmt.Sprintf("the byte 0x%02X is not UTF-8", rest[0]), "save the file as UTF-8"))
+				rest = ""
 			case r < ' ' && r != '\t' || r == 0x7f:
-				p := d.problem(i+1, col, fmt.Sprintf("the control character U+%04X is not allowed", r), "remove it")
-				p.Source = strings.ReplaceAll(p.Source, string(r), "\uFFFD")
-				ps, rest = append(ps, p), ""
+				ps = append(ps, d.problem(i+1, col, fmt.Sprintf("the control character U+%04X is not allowed", r), "remove it"))
+				rest = ""
 			default:
 				rest = rest[size:]
 			}
@@ -216,13 +215,25 @@ func syntaxHint(message string) string {
 	return ""
 }
 
-// problem is a mistake at a place of the document.
+// printable is a text without what would do something to a terminal, each
+// character for one.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && unicode.IsControl(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ReplaceAll(s, "\n", " "))
+}
+
+// problem is a mistake at a place of the document. A file is also a way in for
+// whoever may write it: nothing of it reaches a terminal unseen, and no secret.
 func (d *document) problem(line, col int, text, hint string) Problem {
 	line, col = max(line, 1), max(col, 1)
-	p := Problem{File: d.file, Line: line, Col: col, Text: text, Hint: hint}
+	p := Problem{File: d.file, Line: line, Col: col, Text: printable(text), Hint: printable(hint)}
 	if line <= len(d.lines) {
-		p.Text = redactAbout(text, d.lines[line-1])
-		p.Source = redact(d.lines[line-1])
+		p.Text = redactAbout(p.Text, d.lines[line-1])
+		p.Source = printable(redact(d.lines[line-1]))
 	}
 	return p
 }

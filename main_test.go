@@ -28,7 +28,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"wait":       waitFor,
+			"await":      await,
+			"post":       post,
 			"substitute": substitute,
 		},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",

@@ -10,11 +10,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// waitFor is the script command `wait URL [text]`: it asks until the answer is 200
+// await is the script command `await URL [text]`: it asks until the answer is 200
 // and contains the text, or half a minute is over.
-func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+func await(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) == 0 {
-		ts.Fatalf("usage: wait URL [text]")
+		ts.Fatalf("usage: await URL [text]")
 	}
 	text := strings.Join(args[1:], " ")
 	last := ""
@@ -41,5 +41,22 @@ func substitute(ts *testscript.TestScript, _ bool, args []string) {
 		b, err := os.ReadFile(ts.MkAbs(name))
 		ts.Check(err)
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(strings.ReplaceAll(string(b), "$ADDR", ts.Getenv("ADDR"))), 0o644))
+	}
+}
+
+// post is the script command `post URL [text]`: an act, with the token of data/token and,
+// after the URL, a text that the answer has to contain.
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	token := strings.TrimSpace(ts.ReadFile("data/token"))
+	r, err := http.NewRequest(http.MethodPost, args[0], nil)
+	ts.Check(err)
+	r.Header.Set("Authorization", "Bearer "+token)
+	res, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	if text := string(b); (res.StatusCode >= http.StatusBadRequest) != neg || len(args) > 1 && !strings.Contains(text, args[1]) {
+		ts.Fatalf("%s: %s %s", args[0], res.Status, text)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/grafana/regexp" // the one that the API takes
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,10 +50,13 @@ func (s *Store) Handler(o APIOptions) http.Handler {
 	if o.ExternalURL == nil {
 		o.ExternalURL = &url.URL{Scheme: "http", Host: o.Listen}
 	}
-	r := route.New()
-	s.api(o).Register(r)
+	made := sync.OnceValue(func() http.Handler { // it describes itself at length, which a start need not wait for
+		r := route.New()
+		s.api(o).Register(r)
+		return http.StripPrefix("/api/v1", r)
+	})
 	mux := http.NewServeMux()
-	mux.Handle("/api/v1/", readOnly(http.StripPrefix("/api/v1", r)))
+	mux.Handle("/api/v1/", readOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { made().ServeHTTP(w, r) })))
 	mux.Handle("GET /federate", s.federation(o.Config))
 	return s.whileOpen(mux)
 }

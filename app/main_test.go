@@ -18,7 +18,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"flyball/app/load"
 )
@@ -134,8 +133,10 @@ func TestSIGTERMUnderLoadLosesNoRequest(t *testing.T) {
 		t.Errorf("readyz after SIGTERM: %d, want 503 while the listener is open", got)
 	}
 	before := sent.Load()
-	for sent.Load() < before+20 { // still served here
-		time.Sleep(time.Millisecond)
+	for sent.Load() < before+20 { // still served here, while not ready
+		if got := status(leaving.url + "/readyz"); got != http.StatusServiceUnavailable {
+			t.Fatalf("readyz while draining: %d, want 503", got)
+		}
 	}
 	target.Store(&staying.url)
 	if code := leaving.end(t); code != exitOK {
@@ -162,7 +163,7 @@ func TestOpenRequestsAreFinishedAfterTheListenerClosed(t *testing.T) {
 		go func() { codes <- status(in.url + "/api/products") }()
 	}
 	for !strings.Contains(get(in.url+"/metrics"), "http_requests_queued 1\n") {
-		time.Sleep(time.Millisecond)
+		continue
 	}
 	in.signal(t, syscall.SIGTERM)
 	if code := in.end(t); code != exitOK {
@@ -190,7 +191,7 @@ func TestADrainThatTakesTooLongEndsWithAnError(t *testing.T) {
 	answered := make(chan int)
 	go func() { answered <- status(in.url + "/api/products") }()
 	for !strings.Contains(get(in.url+"/metrics"), "http_requests_in_flight 1\n") {
-		time.Sleep(time.Millisecond)
+		continue
 	}
 	in.signal(t, syscall.SIGTERM)
 	if code := in.end(t); code != exitFailed || !strings.Contains(in.text.String(), "1 requests did not finish within 50ms") {

@@ -113,6 +113,12 @@ func (r *rig) clear() {
 	if left, err := sweep(r.t.Context(), filepath.Join(r.dir, "flyball.yaml")); r.t.Context().Err() == nil && (left > 0 || err != nil) {
 		r.t.Errorf("%d processes are left: %v", left, err)
 	}
+	logs, _ := filepath.Glob(filepath.Join(r.dir, "data/pools/web/*.log"))
+	for _, name := range logs {
+		if log, err := os.ReadFile(name); err == nil && r.t.Failed() {
+			r.t.Logf("%s: %s", filepath.Base(name), log[max(0, len(log)-1000):])
+		}
+	}
 	if log, err := os.ReadFile(filepath.Join(r.dir, "flyball.log")); err == nil && r.t.Failed() {
 		r.t.Logf("%s", log[max(0, len(log)-8000):])
 	}

@@ -14,6 +14,9 @@ import (
 // tests by its name.
 func TestMain(m *testing.M) {
 	process.Gate()
+	if len(os.Args) > 1 && os.Args[1] == "balance" {
+		main() // a service under test starts its balancer from its own executable, which is this one
+	}
 	testscript.Main(m, map[string]func(){"flyball": main})
 }
 

@@ -86,9 +86,9 @@ func (b *Balance) halt(ctx context.Context) error {
 	for {
 		err := b.ask(ctx, http.MethodPost, "/stop", nil, nil)
 		b.reap()
-		if free, lockErr := b.unlocked(); lockErr != nil {
+		if held, lockErr := locked(b.cfg.Control); lockErr != nil {
 			return fmt.Errorf("stop balancer: %w", lockErr)
-		} else if free && b.child == 0 {
+		} else if !held && b.child == 0 {
 			return nil
 		}
 		select {
@@ -99,43 +99,32 @@ func (b *Balance) halt(ctx context.Context) error {
 	}
 }
 
-// unlocked reports whether no balancer has the socket's lock, which ends with
-// the process and with nothing else.
-func (b *Balance) unlocked() (bool, error) {
-	lock, err := lockSocket(b.cfg.Control)
-	switch {
-	case err == nil:
-		return true, lock.Close()
-	case errors.Is(err, os.ErrNotExist):
-		return true, nil // not even a folder
-	case errors.Is(err, ErrRunning):
-		return false, nil
-	default:
-		return false, err
-	}
-}
-
-// start starts a balancer and waits until it answers.
+// start starts a balancer and waits until one answers, this or another that was
+// started at the same time.
 func (b *Balance) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	if err := b.spawn(); err != nil {
-		return fmt.Errorf("start balancer: %w", err)
-	}
+	ours := false // the child was started here, and is not one that was dying
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		_, err := b.About(ctx)
+		if held, _ := locked(b.cfg.Control); b.child == 0 && !ours && !held {
+			if err := b.spawn(); err != nil {
+				return fmt.Errorf("start balancer: %w", err)
+			}
+			ours = true
+		}
+		about, err := b.About(ctx)
 		if err == nil {
-			b.cfg.Log.Info("balancer started", "pid", b.child, "listen", b.cfg.Listen)
+			b.cfg.Log.Info("balancer runs", "pid", about.PID, "listen", about.Listen)
 			return nil
 		}
-		// Ended, and nobody answers: were there another one, it would by now.
-		if status, ended := b.reap(); ended {
-			if _, err := b.About(ctx); err == nil {
-				return nil
+		if status, ended := b.reap(); ended && ours {
+			held, lockErr := locked(b.cfg.Control)
+			ours = false // spawned anew, should the other one end, too
+			if lockErr != nil || !held {
+				return errors.Join(fmt.Errorf("start balancer: it ended with status %d; %s says why", status, b.cfg.Output), lockErr)
 			}
-			return fmt.Errorf("start balancer: it ended with status %d; %s says why", status, b.cfg.Output)
 		}
 		select {
 		case <-ctx.Done():
@@ -148,9 +137,6 @@ func (b *Balance) start(ctx context.Context) error {
 // spawn starts the process in a session of its own, with its output in a file:
 // a pipe would end with Flyball and take the balancer along.
 func (b *Balance) spawn() error {
-	if b.child != 0 {
-		return nil // still on its way
-	}
 	control, err := filepath.Abs(b.cfg.Control)
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // longestSocket is how long the kernel lets a unix socket's path be, with room
@@ -19,20 +21,39 @@ const longestSocket = 100
 var ErrRunning = errors.New("another balancer runs with this control socket")
 
 // lockSocket takes the lock that goes with a control socket, for as long as the
-// returned file is open.
+// returned file is open: the lock ends with the process, and with nothing else.
 func lockSocket(path string) (*os.File, error) {
 	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close() // nothing was written
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), ErrRunning)
-		}
-		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	err = syscall.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK})
+	if err == nil {
+		return f, nil
 	}
-	return f, nil
+	_ = f.Close() // nothing was written
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
+		err = ErrRunning
+	}
+	return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+}
+
+// locked reports whether a balancer has the lock. It only asks: were it to try,
+// it would be in the way of one that is just starting.
+func locked(path string) (bool, error) {
+	f, err := os.Open(path + ".lock")
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("open lock: %w", err)
+	}
+	defer f.Close()
+	held := syscall.Flock_t{Type: syscall.F_WRLCK}
+	if err := syscall.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &held); err != nil {
+		return false, fmt.Errorf("ask for lock %s: %w", f.Name(), err)
+	}
+	return held.Type != syscall.F_UNLCK, nil
 }
 
 // listenSocket listens at path for this user alone. The socket takes its name

@@ -116,13 +116,14 @@ func printSteps(w io.Writer, steps []journal.StepTold) error {
 func tellStep(s journal.Step) string {
 	what := slices.Clone(s.Names)
 	for _, v := range s.Victims {
-		what = append(what, string(v))
+		name, _, _ := strings.Cut(string(v), ".") // an ID of a process pool is its name and a random part
+		what = append(what, name)
 	}
 	if len(what) == 0 {
 		what = []string{"to " + strconv.Itoa(s.To)}
 	}
 	if more := len(what) - 3; more > 0 {
-		what = append(what[:3], fmt.Sprintf("and %d more", more))
+		what = append(what[:3], fmt.Sprintf("%d more", more))
 	}
 	return string(s.Verb) + " " + strings.Join(what, ", ")
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"flyball/collector"
 	"flyball/rules"
 	"flyball/rules/source"
 	"flyball/scaler/pool"
@@ -136,12 +137,7 @@ func readConfig(file string, b []byte) (Config, []source.Problem) {
 func (c *Config) resolve(dir string) {
 	files := []*string{&c.Data, &c.Rules.Dir, &c.Web.ConfigFile}
 	for _, p := range c.Pools {
-		if p.Process != nil {
-			files = append(files, &p.Process.Dir)
-		}
-		if p.Traffic != nil {
-			files = append(files, &p.Traffic.Control)
-		}
+		p.Resolve(dir)
 	}
 	for _, p := range files {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -193,6 +189,9 @@ func (c Config) Validate() []rules.Fault {
 		wrong("$.limits.per_scrape", "is negative", "write 0 for no limit")
 	}
 	fs = append(fs, c.Web.validate("$.web")...)
+	if c.Prometheus != nil {
+		fs = append(fs, collector.Check(c.Prometheus)...)
+	}
 	if p := c.Prometheus; p != nil && c.Site != "" && p.GlobalConfig.ExternalLabels.Get("site") != c.Site {
 		wrong("$.prometheus.global.external_labels.site", "says another site than "+strconv.Quote(c.Site), "leave it out: site gives the label")
 	}

@@ -122,7 +122,7 @@ func TestDecideOneSignal(t *testing.T) {
 		{"half silent under sum keeps", requests(), pool(4), folded(epoch, 2, 5), settled(1), "keep 4 low_coverage", ""},
 		{"half silent still grows on what is heard", cpu(), pool(4), each(epoch, 1.8, 1.8), settled(1), "scale_out 6 signal", ""},
 		{"an old sample under a fold keeps", cpu(), pool(4), stale(folded(epoch, 4, 0.1)), settled(1), "keep 4 stale_data", "old"},
-		{"one silent of six counts as fully loaded", cpu(), pool(6), each(epoch, times(5, 0.3)...), settled(1), "scale_in 5 signal", "and 1 not heard"},
+		{"one silent of six counts as fully loaded", cpu(), pool(6), each(epoch, times(5, 0.3)...), settled(1), "scale_in 5 signal", "as loaded count 1 not heard"},
 		{"fresh NaN is idle, and idle goes to the minimum", cpu(), pool(3), each(epoch, times(3, math.NaN())...), settled(1), "scale_in 2 idle", "not a number"},
 		{"half NaN of half the members is low coverage", cpu(), pool(4), each(epoch, times(2, math.NaN())...), settled(1), "keep 4 low_coverage", ""},
 		{"an infinite load grows as far as the limits let it", cpu(), pool(4), each(epoch, times(4, math.Inf(1))...), settled(1), "scale_out 8 signal", ""},

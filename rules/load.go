@@ -11,15 +11,16 @@ import (
 // fully loaded. So neither direction is taken on what is not known.
 func hearLoad(h heard, out *Judged) {
 	load, sum := h.least()
-	unheard := h.unheard()
+	unheard, who := h.unheard()
 	most := load + unheard
+	in := float64(h.n) - max(1, 0.05*float64(h.n)) // below it there are too many
 	switch {
 	case load > float64(h.n)+max(0.25, 0.02*float64(h.n)):
 		out.Wants = whole(load)
 		if out.Reason == "" {
 			out.Reason = BySignal
 		}
-	case out.Reason == "" && most < float64(h.n)-max(1, 0.05*float64(h.n)):
+	case out.Reason == "" && most < in:
 		out.Wants, out.Reason = whole(most), BySignal
 	case out.Reason == "":
 		out.Reason = InBand
@@ -28,8 +29,8 @@ func hearLoad(h heard, out *Judged) {
 	if load == 0 || math.Abs(load) < 0.005 {
 		text = sum + " = 0"
 	}
-	if unheard > 0 {
-		text += ", and " + num(unheard) + " not heard, booting, warming or sick"
+	if unheard > 0 && load < in {
+		text += ", and as loaded count " + who
 	}
 	if out.Because != "" {
 		text = out.Because + "; " + text
@@ -107,24 +108,47 @@ func (h heard) answering() int {
 }
 
 // unheard is what the members that are not known to be at ease count for
-// against scale-in: each one is fully loaded.
-func (h heard) unheard() float64 {
-	count := float64(h.c.coming() + len(h.c.dead) + h.c.owed)
+// against scale-in, and who they are: each one is fully loaded.
+func (h heard) unheard() (sum float64, who string) {
+	silent := 0.0
 	for _, m := range h.c.warm {
 		if !h.who[m.Name] {
-			count++
+			silent++
 		}
 	}
+	for _, group := range []struct {
+		count float64
+		name  string
+	}{
+		{silent, "not heard"},
+		{float64(h.c.coming()), "booting"},
+		{float64(len(h.c.dead) + h.c.owed), "dead"},
+		{h.uneasy(h.c.young), "warming"},
+		{h.uneasy(h.c.unhealthy), "sick"},
+	} {
+		if group.count == 0 {
+			continue
+		}
+		if sum += group.count; who != "" {
+			who += ", "
+		}
+		who += num(group.count) + " " + group.name
+	}
+	return sum, who
+}
+
+// uneasy is how much members that are not steady lack of being fully loaded.
+func (h heard) uneasy(ms []Member) (sum float64) {
 	_, folded := h.whole()
-	for _, m := range slices.Concat(h.c.young, h.c.unhealthy) {
+	for _, m := range ms {
 		v, ok := h.of(m)
 		switch {
 		case folded && h.who[m.Name], h.s.Share > 0 && ok:
 		case h.s.Target > 0 && ok:
-			count += max(0, 1-v/h.s.Target)
+			sum += max(0, 1-v/h.s.Target)
 		default:
-			count++
+			sum++
 		}
 	}
-	return count
+	return sum
 }

@@ -53,10 +53,11 @@ func thousands(n int) string {
 	return s
 }
 
-// line cuts a text to the width of the view, escape sequences not counted.
-func line(s string) string {
-	if utf8.RuneCountInString(s) > width+12 {
-		s = string([]rune(s)[:width])
+// fit makes a text exactly so many columns wide.
+func fit(s string, columns int) string {
+	n := utf8.RuneCountInString(s)
+	if n > columns {
+		return string([]rune(s)[:max(columns-1, 0)]) + "…"
 	}
-	return s + "\n"
+	return s + strings.Repeat(" ", columns-n)
 }

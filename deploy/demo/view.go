@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"flyball/rules"
 )
@@ -93,7 +92,8 @@ func (v *view) page(h *history, listen string) string {
 	t := time.Duration(h.last.Elapsed * float64(time.Second))
 	name, _ := at(t)
 	middle := fmt.Sprintf("%s of %s %s", clock(t), clock(length()), name)
-	b.WriteString(line(fmt.Sprintf("%-45s%-18s%s", v.bold("flyball demo")+fmt.Sprintf("   pool web, %d-%d processes", least, most), middle, listen)))
+	rest := fmt.Sprintf("   pool web, %d-%d processes", least, most)
+	fmt.Fprintf(&b, "%s%-30s%20s%18s\n", v.bold("flyball demo"), rest, middle, listen)
 	b.WriteString(rule)
 	v.gauges(&b, h)
 	b.WriteString(rule)
@@ -151,13 +151,17 @@ func (v *view) members(b *strings.Builder, h *history) {
 // decisions are the latest.
 func (v *view) decisions(b *strings.Builder, h *history) {
 	where := h.pool.Rule
-	fmt.Fprintf(b, "%-7s%-9s%s%*s\n", "TIME", "DECISION", "WHY", width-19, where)
+	fmt.Fprintf(b, "%-7s%-10s%s%*s\n", "TIME", "DECISION", "WHY", width-20, where)
 	for _, e := range h.events[max(0, len(h.events)-7):] {
 		text := e.text
-		if pad := width - 7 - utf8.RuneCountInString(text) - len(e.ready); e.ready != "" && pad > 0 {
-			text += strings.Repeat(" ", pad) + e.ready
+		if what, why, ok := strings.Cut(e.text, "   "); ok {
+			text = fmt.Sprintf("%-10s%s", what, why)
 		}
-		b.WriteString(line(fmt.Sprintf("%-7s%s", clock(e.at), text)))
+		room := width - 7 - len(e.ready)
+		if e.ready != "" {
+			room-- // a space between
+		}
+		fmt.Fprintf(b, "%-7s%s%s\n", clock(e.at), fit(text, room), strings.TrimRight(" "+e.ready, " "))
 	}
 }
 

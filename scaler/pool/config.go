@@ -25,6 +25,9 @@ type Config struct {
 	DryRun  bool            `yaml:"dry_run" doc:"decide, log what would be done, and do nothing"`
 }
 
+// Later names the providers of later versions.
+func (Config) Later() []string { return []string{"container", "digitalocean", "gce", "exec"} }
+
 // Ready is how a member is asked whether it takes requests.
 type Ready struct {
 	HTTP     string        `yaml:"http" doc:"path; an answer of 200 to 399 is a yes"`

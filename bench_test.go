@@ -48,7 +48,6 @@ type judge struct {
 	scaler *scaler.Scaler
 	grown  chan time.Time
 	wake   chan struct{}
-	stop   func()
 	pools  int
 	series []labels.Labels // ten members of each pool, and what else is stored
 }

@@ -123,7 +123,7 @@ func tellStep(s journal.Step) string {
 		what = []string{"to " + strconv.Itoa(s.To)}
 	}
 	if more := len(what) - 3; more > 0 {
-		what = append(what[:3], fmt.Sprintf("%d more", more))
+		what = append(what[:3], fmt.Sprintf("and %d more", more))
 	}
 	return string(s.Verb) + " " + strings.Join(what, ", ")
 }

@@ -67,9 +67,6 @@ func (c census) size() int {
 // coming counts capacity on its way, once.
 func (c census) coming() int { return len(c.booting) + c.expected }
 
-// ready are the members that answer their probe.
-func (c census) ready() []Member { return slices.Concat(c.warm, c.young) }
-
 // count is the census as a decision shows it.
 func (c census) count() Count {
 	return Count{

@@ -21,42 +21,46 @@ const memberLabel = "member"
 // never is before every sample.
 const never = math.MinInt64
 
-// A witness writes down the newest sample that one query reads of each member,
+// A witness writes down the newest sample that one query reads of each series,
 // while the engine reads it: there is no second pass. An engine evaluates one
 // query in one goroutine, so it needs no lock.
 type witness struct {
-	at     int64
-	newest map[string]*int64 // by member, in milliseconds
+	at    int64
+	marks []*mark
 }
 
-func newWitness(at time.Time) *witness {
-	return &witness{at: at.UnixMilli(), newest: map[string]*int64{}}
+// A mark is one series' newest sample, in milliseconds; [never] if none was read,
+// or if a stale marker ended the series after it. A target that vanished is thus
+// not seen, from the marker on, though its last sample is young.
+type mark struct {
+	member string
+	newest int64
 }
 
-// mark finds where the newest sample of a series' member is written down.
-func (w *witness) mark(ls labels.Labels) *int64 {
-	member := ls.Get(memberLabel)
-	m := w.newest[member]
-	if m == nil {
-		m = new(int64)
-		*m = never
-		w.newest[strings.Clone(member)] = m
-	}
+func newWitness(at time.Time) *witness { return &witness{at: at.UnixMilli()} }
+
+// mark makes the place where the newest sample of a series is written down.
+func (w *witness) mark(ls labels.Labels) *mark {
+	m := &mark{strings.Clone(ls.Get(memberLabel)), never}
+	w.marks = append(w.marks, m)
 	return m
 }
 
-// reading gives what was seen. A member of which no sample was read is left out.
+// reading gives what was seen: of each member, the newest of its series. A member
+// of which no sample was read is left out.
 func (w *witness) reading() rules.Reading {
 	var r rules.Reading
-	for member, t := range w.newest {
-		if *t == never {
+	for _, m := range w.marks {
+		if m.newest == never {
 			continue
 		}
 		if r.Seen == nil {
-			r.Seen = make(map[string]time.Time, len(w.newest))
+			r.Seen = make(map[string]time.Time, len(w.marks))
 		}
-		at := time.UnixMilli(*t).UTC()
-		r.Seen[member] = at
+		at := time.UnixMilli(m.newest).UTC()
+		if at.After(r.Seen[m.member]) {
+			r.Seen[m.member] = at
+		}
 		if at.After(r.Newest) {
 			r.Newest = at
 		}
@@ -113,8 +117,8 @@ func (s witnessedSet) At() storage.Series {
 
 type witnessedSeries struct {
 	storage.Series
-	newest *int64
-	end    int64
+	mark *mark
+	end  int64
 }
 
 // Iterator gives a witnessed iterator, and uses the one passed again if it can.
@@ -124,14 +128,14 @@ func (s *witnessedSeries) Iterator(it chunkenc.Iterator) chunkenc.Iterator {
 		w = &witnessedIterator{}
 	}
 	w.Iterator = s.Series.Iterator(w.Iterator)
-	w.newest, w.end = s.newest, s.end
+	w.mark, w.end = s.mark, s.end
 	return w
 }
 
 type witnessedIterator struct {
 	chunkenc.Iterator
-	newest *int64
-	end    int64
+	mark *mark
+	end  int64
 }
 
 // At reads a number. The engine reads every sample of a selector's window, be it
@@ -156,10 +160,14 @@ func (w *witnessedIterator) AtFloatHistogram(into *histogram.FloatHistogram) (in
 	return t, h
 }
 
-// write writes a sample down unless it is a stale marker, or not yet written at
-// the time asked for.
+// write writes a sample down, unless it was not yet written at the time asked
+// for. A stale marker ends what was seen.
 func (w *witnessedIterator) write(t int64, v float64) {
-	if t > *w.newest && t <= w.end && !value.IsStaleNaN(v) {
-		*w.newest = t
+	switch {
+	case t <= w.mark.newest || t > w.end:
+	case value.IsStaleNaN(v):
+		w.mark.newest = never
+	default:
+		w.mark.newest = t
 	}
 }

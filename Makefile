@@ -47,10 +47,12 @@ run: build ## build, then show the whole loop on this machine (ARGS='--once --re
 # after the packages that they are made of.
 test: ## run the tests of all modules, with the race detector where there is a C compiler
 	[ -n "$(race)" ] || echo "no C compiler: testing without the race detector"
-	go -C app test $(race) ./...
-	go test $(race) $$(go list ./... | grep -vx flyball)
-	go test $(race) .
-	go -C deploy/tools/bench test ./...
+	failed=0
+	go -C app test $(race) ./... || failed=1
+	go test $(race) $$(go list ./... | grep -vx flyball) || failed=1
+	go test $(race) . || failed=1
+	go -C deploy/tools/bench test ./... || failed=1
+	exit $$failed
 
 check: ## formatting, vet, staticcheck, unreached code and go.mod, in all modules
 	$(pure)

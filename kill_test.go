@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -110,8 +111,11 @@ func (r *rig) clear() {
 		_ = r.service.Process.Signal(syscall.SIGTERM)
 		_ = r.service.Wait()
 	}
-	if left, err := sweep(r.t.Context(), filepath.Join(r.dir, "flyball.yaml")); r.t.Context().Err() == nil && (left > 0 || err != nil) {
-		r.t.Errorf("%d processes are left: %v", left, err)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), 30*time.Second)
+	defer cancel()
+	left, err := sweep(ctx, filepath.Join(r.dir, "flyball.yaml"))
+	if ps := r.processes(); left > 0 || err != nil || len(ps) > 0 {
+		r.t.Errorf("%d pools would not end, processes %v are left: %v", left, ps, err)
 	}
 	logs, _ := filepath.Glob(filepath.Join(r.dir, "data/pools/web/*.log"))
 	for _, name := range logs {

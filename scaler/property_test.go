@@ -38,7 +38,7 @@ func runs(t *testing.T) uint64 {
 		return n
 	}
 	if testing.Short() || raceEnabled {
-		return 300
+		return 60
 	}
 	return 3000
 }
@@ -96,9 +96,9 @@ func (w *world) check(t *testing.T, seed uint64, r *rules.Scale) {
 func (w *world) calm(t *testing.T, l *loop, r *rules.Scale, seed uint64) {
 	t.Helper()
 	w.failing, w.lost, w.dying, w.sick, w.silent, w.crash = 0, 0, 0, 0, 0, 0
-	for range 200 {
+	for range 150 {
 		l = w.turn(t, l, r)
-		w.pass(3 * time.Second)
+		w.pass(4 * time.Second)
 	}
 	want := min(max(int(w.load/14)+1, r.Min), r.Max)
 	n := w.capacity()
@@ -188,7 +188,7 @@ func (k *killer) run(t *testing.T, w *world, l *loop, r *rules.Scale) (killed bo
 	t.Helper()
 	w.kill = k.at
 	begun := len(w.steps)
-	for range 200 {
+	for range 60 {
 		before := l
 		l = w.turn(t, l, r)
 		killed = killed || l != before

@@ -32,8 +32,32 @@ func (stuck) Remove(ctx context.Context, _ journal.Step) error { return errors.N
 type ticking struct{ *world }
 
 func (w ticking) Look(ctx context.Context) ([]rules.Member, rules.Terms, error) {
-	w.pass(time.Now().UTC().Sub(w.now))
+	w.see(func() { w.pass(time.Now().UTC().Sub(w.now)) })
 	return w.world.Look(ctx)
+}
+
+// see looks at the world, or changes it, while the loop does not.
+func (w *world) see(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+// size is the pool's, as seen from outside.
+func (w *world) size() (n int) {
+	w.see(func() { n = w.capacity() })
+	return n
+}
+
+// began and ticks count what the journal holds.
+func (w *world) began() (n int) {
+	w.see(func() { n = len(w.steps) })
+	return n
+}
+
+func (w *world) ticks() (n int) {
+	w.see(func() { n = len(w.journal.ticks) })
+	return n
 }
 
 // newService starts a Scaler in a bubble; stop ends it and waits.
@@ -62,7 +86,7 @@ func TestAProviderThatHangsHoldsUpItsOwnPoolOnly(t *testing.T) {
 		s, stop := newService(t, w, nil, map[string]Unit{"web": {Pool: ticking{w}, Traffic: w}, "cloud": {Pool: stuck{}}}, *shareRule())
 		defer stop()
 		time.Sleep(time.Minute)
-		if n := w.capacity(); n != 2 {
+		if n := w.size(); n != 2 {
 			t.Errorf("the pool beside the hanging one has %d members", n)
 		}
 		if got := s.Neglected(time.Now()); strings.Join(got, " ") != "cloud" {
@@ -79,19 +103,19 @@ func TestAScrapeIsJudgedAtOnceAndAtMostOnceASecond(t *testing.T) {
 		_, stop := newService(t, w, wake, map[string]Unit{"web": {Pool: ticking{w}, Traffic: w}}, *shareRule())
 		defer stop()
 		time.Sleep(2*time.Minute + 300*time.Millisecond)
-		w.load = 60
-		began := len(w.steps)
+		w.see(func() { w.load = 60 })
+		began := w.began()
 		wake <- struct{}{}
 		synctest.Wait()
-		if len(w.steps) != began+1 || w.steps[began].Verb != journal.Grow {
+		if w.began() != began+1 || w.steps[began].Verb != journal.Grow {
 			t.Fatalf("a scrape that crosses was not acted on at once: %v", w.steps[began:])
 		}
-		ticks := len(w.journal.ticks)
+		ticks := w.ticks()
 		for range 50 {
 			wake <- struct{}{}
 			time.Sleep(100 * time.Millisecond)
 		}
-		if n := len(w.journal.ticks) - ticks; n > 6 {
+		if n := w.ticks() - ticks; n > 6 {
 			t.Errorf("judged %d times in 5 s", n)
 		}
 	})
@@ -104,9 +128,9 @@ func TestAPoolAtRestIsJudgedEveryFifteenSeconds(t *testing.T) {
 		_, stop := newService(t, w, nil, map[string]Unit{"web": {Pool: ticking{w}, Traffic: w}}, *shareRule())
 		defer stop()
 		time.Sleep(2 * time.Minute)
-		ticks := len(w.journal.ticks)
+		ticks := w.ticks()
 		time.Sleep(5 * time.Minute)
-		if n := len(w.journal.ticks) - ticks; n < 19 || n > 21 {
+		if n := w.ticks() - ticks; n < 19 || n > 21 {
 			t.Errorf("kept %d ticks in five minutes, want one every 15 s", n)
 		}
 	})
@@ -120,16 +144,16 @@ func TestAJournalThatCannotBeWrittenStopsAllAction(t *testing.T) {
 		s, stop := newService(t, w, nil, map[string]Unit{"web": {Pool: ticking{w}, Traffic: w}}, *shareRule())
 		defer stop()
 		time.Sleep(time.Minute)
-		if len(w.members) != 0 {
+		if w.size() != 0 {
 			t.Error("acted without a journal")
 		}
 		if got := s.Neglected(time.Now()); len(got) != 1 {
 			t.Error("nothing says that the pool is not looked after")
 		}
-		w.journal.full = false
+		w.see(func() { w.journal.full = false })
 		time.Sleep(time.Minute)
-		if len(w.members) != 2 {
-			t.Errorf("the journal is back, and the pool has %d members", len(w.members))
+		if n := w.size(); n != 2 {
+			t.Errorf("the journal is back, and the pool has %d members", n)
 		}
 	})
 }
@@ -154,7 +178,7 @@ func TestOrders(t *testing.T) {
 		size := func(want int) {
 			t.Helper()
 			time.Sleep(3 * time.Minute)
-			if n := w.capacity(); n != want {
+			if n := w.size(); n != want {
 				t.Errorf("%d members, want %d", n, want)
 			}
 		}
@@ -162,15 +186,15 @@ func TestOrders(t *testing.T) {
 		post("pools/web/set", `{"size":5,"for":"10m","reason":"sale"}`, 200)
 		size(5)
 		post("stop-all", `{"reason":"maintenance"}`, 200)
-		w.load = 110
+		w.see(func() { w.load = 110 })
 		size(5)
 		post("resume-all", ``, 200)
 		size(8)
-		w.load = 1
+		w.see(func() { w.load = 1 })
 		time.Sleep(10 * time.Minute)
 		size(2) // the floor's time is over
 		post("pools/web/pause", `{"for":"1h"}`, 200)
-		w.load = 60
+		w.see(func() { w.load = 60 })
 		size(2)
 		post("pools/web/resume", ``, 200)
 		size(5)
@@ -197,7 +221,7 @@ func TestAReloadTakesOverWithoutForgetting(t *testing.T) {
 		tight.Min = 4
 		s.Apply(units, []rules.Scale{tight})
 		time.Sleep(time.Minute)
-		if n := w.capacity(); n != 4 {
+		if n := w.size(); n != 4 {
 			t.Errorf("%d members under the new rule, want 4", n)
 		}
 		s.Apply(units, nil)

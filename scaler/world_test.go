@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 // A world is a pool, its traffic, its load and a journal, in simulated time. It
 // fails, dies and loses answers as its knobs say, by its seed alone.
 type world struct {
+	mu      sync.Mutex // held by what the loop calls; a test that looks on holds it, too
 	rand    *rand.Rand
 	now     time.Time
 	members []rules.Member // as the provider has them
@@ -62,6 +65,8 @@ func (w *world) chance(p float64) bool { return p > 0 && w.rand.Float64() < p }
 
 // call is one call to the outside: it may fail, be lost, or be the last.
 func (w *world) call(f func()) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.boundary()
 	if w.chance(w.failing) {
 		return errFault
@@ -111,7 +116,7 @@ func (w *world) pass(d time.Duration) {
 // capacity counts the members that live and were not asked to drain.
 func (w *world) capacity() int {
 	n := 0
-	m, _, err := w.journal.Memory("web")
+	m, _, err := w.journal.recall("web")
 	if err != nil {
 		panic(err)
 	}
@@ -184,6 +189,8 @@ func (w *world) Open(context.Context) (open map[rules.MemberID]int, err error) {
 
 // Query answers the load, shared evenly among the members in rotation.
 func (w *world) Query(_ context.Context, _ rules.Query, at time.Time) (rules.Reading, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.chance(w.silent) {
 		return rules.Reading{}, rules.ErrNoData
 	}
@@ -234,6 +241,8 @@ func encode(m *rules.Memory) string {
 }
 
 func (j *memoryJournal) Tick(_ time.Time, ts []journal.Tick) error {
+	j.w.mu.Lock()
+	defer j.w.mu.Unlock()
 	j.w.boundary()
 	if j.full {
 		return errFull
@@ -246,6 +255,8 @@ func (j *memoryJournal) Tick(_ time.Time, ts []journal.Tick) error {
 }
 
 func (j *memoryJournal) Begin(s journal.Step, t *journal.Tick) (journal.Seq, error) {
+	j.w.mu.Lock()
+	defer j.w.mu.Unlock()
 	j.w.boundary()
 	if j.full {
 		return 0, errFull
@@ -266,6 +277,8 @@ func (j *memoryJournal) Begin(s journal.Step, t *journal.Tick) (journal.Seq, err
 }
 
 func (j *memoryJournal) End(seq journal.Seq, o journal.Outcome) error {
+	j.w.mu.Lock()
+	defer j.w.mu.Unlock()
 	j.w.boundary()
 	for target, e := range j.open {
 		if e.Seq == seq {
@@ -280,6 +293,8 @@ func (j *memoryJournal) End(seq journal.Seq, o journal.Outcome) error {
 }
 
 func (j *memoryJournal) Pending() ([]journal.Entry, error) {
+	j.w.mu.Lock()
+	defer j.w.mu.Unlock()
 	var out []journal.Entry
 	for _, e := range j.open {
 		out = append(out, e)
@@ -288,6 +303,12 @@ func (j *memoryJournal) Pending() ([]journal.Entry, error) {
 }
 
 func (j *memoryJournal) Memory(pool string) (rules.Memory, bool, error) {
+	j.w.mu.Lock()
+	defer j.w.mu.Unlock()
+	return j.recall(pool)
+}
+
+func (j *memoryJournal) recall(pool string) (rules.Memory, bool, error) {
 	var m rules.Memory
 	b, ok := j.memory[pool]
 	if !ok {
@@ -296,9 +317,15 @@ func (j *memoryJournal) Memory(pool string) (rules.Memory, bool, error) {
 	return m, true, json.Unmarshal([]byte(b), &m)
 }
 
-func (j *memoryJournal) Orders() (map[string]journal.Standing, error) { return j.orders, nil }
+func (j *memoryJournal) Orders() (map[string]journal.Standing, error) {
+	j.w.mu.Lock()
+	defer j.w.mu.Unlock()
+	return maps.Clone(j.orders), nil
+}
 
 func (j *memoryJournal) SetOrder(target, kind string, o *rules.Order, at time.Time) error {
+	j.w.mu.Lock()
+	defer j.w.mu.Unlock()
 	if o != nil && !o.In(at) {
 		o = nil
 	}

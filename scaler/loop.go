@@ -70,7 +70,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.log.Error("pool could not be judged", "pool", l.name, "err", err)
 			l.s.metrics.failures.WithLabelValues(l.name).Inc()
 		}
-		if !rest(ctx, soonest) {
+		if !rest(ctx, soonest-time.Since(now)) {
 			return nil
 		}
 		timer.Reset(l.pause(err))

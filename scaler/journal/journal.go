@@ -45,6 +45,9 @@ type Journal struct {
 	last   map[string]rules.Decision
 	closed bool
 
+	ordering sync.Mutex          // held while orders are written, or read from the file
+	standing map[string]Standing // as the file has them; nil: not read yet
+
 	bell  sync.Mutex
 	added chan struct{} // closed when entries were added, and by Close
 	done  chan struct{} // closed by Close

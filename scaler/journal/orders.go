@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"flyball/rules"
@@ -39,6 +40,9 @@ func (j *Journal) SetOrder(target, kind string, o *rules.Order, at time.Time) er
 	if kind != PauseOrder && kind != FloorOrder {
 		return fmt.Errorf("journal order: kind %q is neither %s nor %s", kind, PauseOrder, FloorOrder)
 	}
+	j.ordering.Lock()
+	defer j.ordering.Unlock()
+	j.standing = nil
 	b := OrderBody{Kind: kind, Order: o, Lifted: !o.In(at)}
 	err := j.write(j.sure, "order", func(w *writing) error {
 		if _, err := add(w, Entry{At: at, Kind: Order, Target: target}, b); err != nil {
@@ -62,8 +66,21 @@ func (j *Journal) SetOrder(target, kind string, o *rules.Order, at time.Time) er
 	return nil
 }
 
-// Orders returns what stands, by target.
+// Orders returns what stands, by target. Every judgement asks, so it is kept at hand.
 func (j *Journal) Orders() (map[string]Standing, error) {
+	j.ordering.Lock()
+	defer j.ordering.Unlock()
+	if j.standing == nil {
+		all, err := j.readOrders()
+		if err != nil {
+			return nil, err
+		}
+		j.standing = all
+	}
+	return maps.Clone(j.standing), nil
+}
+
+func (j *Journal) readOrders() (map[string]Standing, error) {
 	rows, err := j.read.Query(`SELECT target, kind, body FROM orders`)
 	if err != nil {
 		return nil, fmt.Errorf("read orders: %w", err)

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -19,6 +18,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
+
+	"flyball/scaler/journal"
 )
 
 // drainTime is how long open answers may take when the service stops.
@@ -84,12 +85,12 @@ func (g guard) act(next http.Handler) http.Handler {
 		case g.users && slices.Contains(g.operators, user):
 			next.ServeHTTP(w, r)
 		case g.users:
-			problem(w, http.StatusForbidden, "user "+user+" is no operator: list the user under web.operators")
+			journal.Tell(w, http.StatusForbidden, "user "+user+" is no operator: list the user under web.operators")
 		case given && subtle.ConstantTimeCompare([]byte(bearer), []byte(g.token)) == 1:
 			next.ServeHTTP(w, r)
 		default:
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			problem(w, http.StatusUnauthorized, "an act needs the token that stands in the file token of the data folder, as Bearer")
+			journal.Tell(w, http.StatusUnauthorized, "an act needs the token that stands in the file token of the data folder, as Bearer")
 		}
 	}))
 }
@@ -100,13 +101,6 @@ func (g guard) who(r *http.Request) string {
 		return user
 	}
 	return "token"
-}
-
-// problem writes an error as RFC 9457 has it.
-func problem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"status": status, "title": http.StatusText(status), "detail": detail})
 }
 
 // routes is everything on the one listener.
@@ -132,7 +126,7 @@ func (a *appliance) routes() http.Handler {
 // healthy fails while a pool goes unjudged, which is worse than any decision.
 func (a *appliance) healthy(w http.ResponseWriter, _ *http.Request) {
 	if pools := a.scaler.Neglected(time.Now()); len(pools) > 0 {
-		problem(w, http.StatusServiceUnavailable, "not judged for three intervals: "+strings.Join(pools, ", ")+"; the log says why")
+		journal.Tell(w, http.StatusServiceUnavailable, "not judged for three intervals: "+strings.Join(pools, ", ")+"; the log says why")
 		return
 	}
 	fmt.Fprintln(w, "Flyball is Healthy.")
@@ -145,7 +139,7 @@ func (a *appliance) ready(w http.ResponseWriter, _ *http.Request) {
 // reloadNow reads configuration and rules again.
 func (a *appliance) reloadNow(w http.ResponseWriter, r *http.Request) {
 	if err := a.reload(a.guard.who(r)); err != nil {
-		problem(w, http.StatusUnprocessableEntity, err.Error())
+		journal.Tell(w, http.StatusUnprocessableEntity, err.Error())
 		return
 	}
 	fmt.Fprintln(w, "reloaded")

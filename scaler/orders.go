@@ -28,7 +28,7 @@ func (s *Scaler) Handler(who func(*http.Request) string) http.Handler {
 	mux.HandleFunc("GET /api/flyball/v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		st, err := s.Status()
 		if err != nil {
-			problem(w, http.StatusServiceUnavailable, err.Error())
+			journal.Tell(w, http.StatusServiceUnavailable, err.Error())
 			return
 		}
 		answer(w, st)
@@ -58,7 +58,7 @@ func (s *Scaler) order(w http.ResponseWriter, r *http.Request, by string, f func
 		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16))
 		d.DisallowUnknownFields()
 		if err := d.Decode(&b); err != nil {
-			problem(w, http.StatusBadRequest, fmt.Sprintf("read the order: %v", err))
+			journal.Tell(w, http.StatusBadRequest, fmt.Sprintf("read the order: %v", err))
 			return
 		}
 	}
@@ -72,7 +72,7 @@ func (s *Scaler) order(w http.ResponseWriter, r *http.Request, by string, f func
 		if e, ok := err.(refusal); ok {
 			status = e.status
 		}
-		problem(w, status, err.Error())
+		journal.Tell(w, status, err.Error())
 		return
 	}
 	s.log.Info("order taken", "path", r.URL.Path, "by", by, "until", o.Until, "reason", b.Reason)
@@ -159,11 +159,4 @@ func (s *Scaler) wakeAll() {
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v) // the client went away
-}
-
-// problem writes an error as RFC 9457 has it.
-func problem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"status": status, "title": http.StatusText(status), "detail": detail})
 }

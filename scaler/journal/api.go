@@ -47,6 +47,14 @@ type Problem struct {
 	Detail string `json:"detail"`
 }
 
+// Tell answers a request with a problem.
+func Tell(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	p := Problem{Title: http.StatusText(status), Status: status, Detail: detail}
+	_ = json.NewEncoder(w).Encode(p) // the asker may have gone
+}
+
 // A requestError is the asker's mistake.
 type requestError struct {
 	status int
@@ -89,23 +97,18 @@ func (j *Journal) Handler() http.Handler {
 // answer writes what f returns, or its error as a problem.
 func answer(f func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		status, kind := http.StatusOK, "application/json"
 		body, err := f(r)
-		if err != nil {
-			status, kind = http.StatusInternalServerError, "application/problem+json"
-			if e, ok := errors.AsType[*requestError](err); ok {
-				status = e.status
-			}
-			body = Problem{Title: http.StatusText(status), Status: status, Detail: err.Error()}
-		}
-		text, err := json.Marshal(body)
-		if err != nil {
-			http.Error(w, "encode answer: "+err.Error(), http.StatusInternalServerError)
+		if e, ok := errors.AsType[*requestError](err); ok {
+			Tell(w, e.status, e.Error())
 			return
 		}
-		w.Header().Set("Content-Type", kind)
+		text, err2 := json.Marshal(body)
+		if err := errors.Join(err, err2); err != nil {
+			Tell(w, http.StatusInternalServerError, err.Error())
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(status)
 		w.Write(append(text, '\n')) //nolint:errcheck // the asker has gone
 	})
 }

@@ -46,16 +46,16 @@ func (f *orderFlags) request(size int) (orderRequest, error) {
 	return orderRequest{Size: size, For: f.lasting, Reason: f.reason}, nil
 }
 
-// poolCommand is `flyball pool set|pause|resume`.
+// poolCommand is `flyball pool set|pause|resume|end`.
 func poolCommand(o *clientOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pool",
-		Short: "Set a floor under a pool, pause it, resume it",
+		Short: "Set a floor under a pool, pause it, resume it; end what outlives the service",
 		RunE: func(*cobra.Command, []string) error {
-			return usage(errors.New("say what to do: flyball pool set, pool pause or pool resume"))
+			return usage(errors.New("say what to do: flyball pool set, pool pause, pool resume or pool end"))
 		},
 	}
-	cmd.AddCommand(poolSetCommand(o), poolPauseCommand(o), poolResumeCommand(o))
+	cmd.AddCommand(poolSetCommand(o), poolPauseCommand(o), poolResumeCommand(o), poolEndCommand())
 	return usageOf(cmd, cobra.NoArgs)
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"flyball/deploy/demo"
 	"flyball/rules/source"
+	"flyball/scaler/journal"
 	"flyball/scaler/pool"
 	"flyball/scaler/traffic"
 )
@@ -172,6 +173,52 @@ func demoCommand() *cobra.Command {
 	return cmd
 }
 
+// poolEndCommand ends what outlives the service. It holds the data folder
+// meanwhile, so that no service acts on the same members.
+func poolEndCommand() *cobra.Command {
+	var file string
+	cmd := usageOf(&cobra.Command{
+		Use:   "end POOL",
+		Short: "End all members of a pool, and its balancer, while the service is stopped",
+		Long: `A pool's members and its balancer outlive the service, so that its end harms no
+request. This ends them: open requests may finish first.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := loadConfig(file)
+			if err != nil {
+				return err
+			}
+			p, ok := c.Pools[args[0]]
+			if !ok {
+				return usage(fmt.Errorf("there is no pool %q in the configuration", args[0]))
+			}
+			j, err := journal.Open(c.Data, journal.Options{})
+			if err != nil {
+				return fmt.Errorf("take the data folder: %w (stop the service first)", err)
+			}
+			err = end(cmd.Context(), args[0], p, c.Data)
+			noted := map[string]string{"act": "end", "outcome": "all members have ended"}
+			if err != nil {
+				noted["outcome"] = err.Error()
+			}
+			return errors.Join(err, j.Note(journal.Life, "pool/"+args[0], now(), noted), j.Close())
+		},
+	}, cobra.ExactArgs(1))
+	configFlag(cmd, &file)
+	return cmd
+}
+
+// end ends a pool's members and its balancer.
+func end(ctx context.Context, name string, c pool.Config, data string) error {
+	p, err := pool.New(name, c, pool.Env{DataDir: data})
+	if err == nil {
+		err = p.Sweep(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("end pool %s: %w", name, err)
+	}
+	return nil
+}
+
 // sweep ends whatever the pools of a configuration still run, and counts the
 // pools that would not end.
 func sweep(ctx context.Context, file string) (left int, err error) {
@@ -181,13 +228,9 @@ func sweep(ctx context.Context, file string) (left int, err error) {
 	}
 	var errs []error
 	for name, p := range c.Pools {
-		swept, err := pool.New(name, p, pool.Env{DataDir: c.Data})
-		if err == nil {
-			err = swept.Sweep(ctx)
-		}
-		if err != nil {
+		if err := end(ctx, name, p, c.Data); err != nil {
 			left++
-			errs = append(errs, fmt.Errorf("end pool %s: %w", name, err))
+			errs = append(errs, err)
 		}
 	}
 	return left, errors.Join(errs...)

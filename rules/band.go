@@ -32,7 +32,7 @@ func (j *judgement) hearAbove(s Signal, v float64, out *Judged) {
 	if out.Because != "" {
 		why = out.Because + "; " + why
 	}
-	coming := j.c.coming() + len(j.c.young)
+	coming := j.coming()
 	switch {
 	case coming > 0:
 		out.set(Warming, why+", "+itoa(coming)+" booting or warming")
@@ -42,6 +42,23 @@ func (j *judgement) hearAbove(s Signal, v float64, out *Judged) {
 		out.set(BySignal, why+", adds "+s.Band.Add.String())
 		out.Wants = j.n + max(1, largest([]Amount{s.Band.Add}, j.n, math.Ceil))
 	}
+}
+
+// coming counts the members whose effect is still to be seen. One that boots for
+// ever, or turns ready again and again, is not waited for.
+func (j *judgement) coming() int {
+	n := j.c.expected
+	for _, m := range j.c.booting {
+		if j.now.Sub(m.Since) < 2*j.r.Warmup {
+			n++
+		}
+	}
+	for _, m := range j.c.young {
+		if m.Born.IsZero() || j.now.Sub(m.Born) < bootTime {
+			n++
+		}
+	}
+	return n
 }
 
 // set gives the reason, unless something is the matter with the reading.
@@ -55,7 +72,7 @@ func (out *Judged) set(r Reason, because string) {
 // uselessAdds counts the adds in a row, the last included, that brought nothing.
 func (j *judgement) uselessAdds(signal string, v float64) int {
 	last, ok := j.m.Adds[signal]
-	if !ok {
+	if !ok || j.now.Sub(last.At) > bootTime { // what was useless then may be of use now
 		return 0
 	}
 	if v > 0.9*last.Value {

@@ -25,9 +25,11 @@ func Decide(r Scale, in Inputs, m Memory, now time.Time) (Decision, Memory) {
 	j.combine()
 	j.forbidInDoubt()
 	j.stabilise()
-	j.applyHolds()
+	j.applyHold(DirOut)
+	j.applyHold(DirIn)
 	j.bound()
 	j.limitRate()
+	j.applyHold(DirIn)
 	j.forbidInDoubt() // again: a lowered ceiling removes nobody in doubt either
 	j.settle()
 	j.refuse()
@@ -49,10 +51,11 @@ type judgement struct {
 	doubt   Reason // why scale-in is barred; "" if it is not
 	doubter string // the signal or hold that doubts
 
-	wish    int                // of all signals, then narrowed step by step
-	because Reason             // what made the wish what it is
-	signal  string             // the signal that made it
-	bars    map[Direction]bool // directions that holds forbid
+	wish    int                  // of all signals, then narrowed step by step
+	because Reason               // what made the wish what it is
+	signal  string               // the signal that made it
+	bars    map[Direction]string // directions that holds forbid: by which
+	lifted  map[string]bool      // signals whose wish is what the rule wants while they are missing
 }
 
 // blind is how long a pool may go without a judgement before its windows are
@@ -67,12 +70,15 @@ func open(r Scale, in Inputs, m Memory, now time.Time) *judgement {
 	if fresh {
 		m = Memory{Version: MemoryVersion}
 	}
+	if now.Before(m.Judged) {
+		m.rewind(now)
+	}
 	m.settle(in.Members, now)
-	j := &judgement{r: r, in: in, m: m, now: now, bars: map[Direction]bool{}}
+	j := &judgement{r: r, in: in, m: m, now: now, bars: map[Direction]string{}, lifted: map[string]bool{}}
 	j.c = take(in.Members, m, r.Warmup, now)
 	j.n = j.c.size()
 	if fresh || now.Sub(m.Judged) > max(r.In.Window, blind) {
-		j.m.Highs = raise(nil, Wish{now, j.n})
+		j.m.Highs, j.m.Lows = raise(nil, Wish{now, j.n}), lower(nil, Wish{now, j.n})
 	}
 	j.m.Judged = now
 	j.d = Decision{
@@ -105,6 +111,7 @@ func (j *judgement) outlast(name string, h *Judged) {
 	least := min(j.r.Missing.AtLeast, j.r.Max)
 	if j.now.Sub(since) >= j.r.Missing.Hold && h.Wants < least {
 		h.Wants = least
+		j.lifted[name] = true
 		h.Because += "; missing for " + round(j.now.Sub(since)) + ", so at least " + itoa(least)
 	}
 }
@@ -122,9 +129,10 @@ func (j *judgement) combine() {
 		if invalid(h.Reason) && j.doubt == "" {
 			j.doubt, j.doubter = h.Reason, h.Name
 		}
-		if h.Reason != Idle && h.Wants > j.wish {
+		louder := h.Wants == j.wish && j.because == InBand && (h.Reason == NoEffect || h.Reason == Warming)
+		if h.Reason != Idle && (h.Wants > j.wish || louder) {
 			j.wish, j.because, j.signal = h.Wants, h.Reason, h.Name
-			if invalid(h.Reason) && h.Wants > j.n && h.Value != nil {
+			if invalid(h.Reason) && h.Wants > j.n && !j.lifted[h.Name] {
 				j.because = BySignal // what was heard suffices to want more
 			}
 		}
@@ -160,7 +168,7 @@ func (j *judgement) hearHold(h Hold, a Answer) {
 		out.Because = num(v) + " > " + num(h.Above) + " for " + round(j.now.Sub(since)) + " of " + round(h.For)
 		if j.now.Sub(since) >= h.For {
 			out.Forbids = h.Forbid
-			j.bars[h.Forbid] = true
+			j.bars[h.Forbid] = h.Name
 		}
 	default:
 		delete(j.m.Above, h.Name)
@@ -175,6 +183,8 @@ func holdValue(a Answer, now time.Time, stale time.Duration) (v float64, why str
 	switch {
 	case a.Err != "":
 		return 0, "not known: " + a.Err
+	case a.Reading.Partial != "":
+		return 0, "not known: " + a.Reading.Partial
 	case len(a.Reading.Points) == 0:
 		return 0, "not known: the query answered nothing"
 	case now.Sub(a.Reading.Newest) > stale:
@@ -189,10 +199,10 @@ func holdValue(a Answer, now time.Time, stale time.Duration) (v float64, why str
 	return v, ""
 }
 
-// applyHolds keeps the size where a hold forbids the direction of the wish.
-func (j *judgement) applyHolds() {
-	if j.wish > j.n && j.bars[DirOut] || j.wish < j.n && j.bars[DirIn] {
-		j.limit(Held, j.n, "")
+// applyHold keeps the size where a hold forbids the direction of the wish.
+func (j *judgement) applyHold(dir Direction) {
+	if name := j.bars[dir]; name != "" && (dir == DirOut && j.wish > j.n || dir == DirIn && j.wish < j.n) {
+		j.limit(Held, j.n, name)
 	}
 }
 

@@ -99,22 +99,23 @@ func (j *judgement) bound() {
 func (j *judgement) limitRate() {
 	switch {
 	case j.wish > j.n:
-		start := j.n - j.changed(j.r.Out.Limit.Every)
+		start := j.n - j.changed(j.r.Out.Limit.Every, 1)
 		most := start + largest(j.r.Out.Limit.LargerOf, start, math.Ceil)
 		j.limit(RateLimited, max(min(j.wish, most), min(j.floor, j.wish), j.n), pace(j.r.Out.Limit))
 	case j.wish < j.n:
-		start := j.n - j.changed(j.r.In.Limit.Every)
+		start := j.n + j.changed(j.r.In.Limit.Every, -1)
 		least := start - largest(j.r.In.Limit.LargerOf, start, math.Floor)
 		j.limit(RateLimited, min(max(j.wish, least), j.n), pace(j.r.In.Limit))
 	}
 }
 
-// changed is by how many members the size was changed within the period.
-func (j *judgement) changed(every time.Duration) int {
+// changed is how many members came (sign 1) or went (-1) within the period. What
+// came does not make room for more to go, as it does in the HPA.
+func (j *judgement) changed(every time.Duration, sign int) int {
 	sum := 0
 	for _, r := range j.m.Resizes {
 		if j.now.Sub(r.At) < every {
-			sum += r.By
+			sum += max(0, sign*r.By)
 		}
 	}
 	return sum

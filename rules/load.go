@@ -54,11 +54,7 @@ func (h heard) least() (load float64, text string) {
 		count := h.answering()
 		return v * float64(count) / per, itoa(count) + " x " + num(v) + " / " + num(per)
 	}
-	sum, count := h.sum(slices.Concat(h.c.warm, h.c.unhealthy, h.c.draining))
-	sum = max(sum, 0) // a negative load is none; infinities of both signs are not a number
-	if math.IsNaN(sum) {
-		sum = 0
-	}
+	sum, count := h.load(slices.Concat(h.c.warm, h.c.unhealthy, h.c.draining))
 	young, spike := h.young(sum, count)
 	if h.s.Share > 0 {
 		sum += young
@@ -74,6 +70,18 @@ func (h heard) least() (load float64, text string) {
 		return 0, "0 / " + num(per)
 	}
 	return sum / per, itoa(count) + " x " + num(sum/float64(count)) + " / " + num(per)
+}
+
+// load adds up the members' loads. A negative load is none: it must not take away
+// from the others'.
+func (h heard) load(ms []Member) (sum float64, count int) {
+	for _, m := range ms {
+		if v, ok := h.of(m); ok {
+			sum += max(v, 0)
+			count++
+		}
+	}
+	return sum, count
 }
 
 // young is the load of the members in their warm-up: as heard, and with each
@@ -99,7 +107,7 @@ func (h heard) answering() int {
 		return len(h.c.warm) + len(h.c.young)
 	}
 	count := 0
-	for _, m := range slices.Concat(h.c.warm, h.c.young, h.c.unhealthy) {
+	for _, m := range slices.Concat(h.c.warm, h.c.young, h.c.unhealthy, h.c.draining, h.c.leaving) {
 		if h.who[m.Name] {
 			count++
 		}

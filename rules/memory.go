@@ -183,9 +183,61 @@ func (m *Memory) settle(members []Member, now time.Time) {
 			kept = append(kept, e)
 		case e.Owed:
 			m.Owed += len(e.Names)
+		case len(e.Names) > 0:
+			m.forgive(len(e.Names))
 		}
 	}
 	m.Expected = kept
+}
+
+// forgive takes members that never came off what counts against the rate, and
+// off what adding members is judged by.
+func (m *Memory) forgive(n int) {
+	for i := len(m.Resizes) - 1; i >= 0 && n > 0; i-- {
+		if by := min(m.Resizes[i].By, n); by > 0 {
+			m.Resizes[i].By -= by
+			n -= by
+		}
+	}
+	m.Adds = nil
+}
+
+// rewind makes sense of a clock that went back: what lies in the future has
+// happened just now.
+func (m *Memory) rewind(now time.Time) {
+	past := func(t *time.Time, most time.Time) {
+		if t.After(most) {
+			*t = most
+		}
+	}
+	for i := range m.Highs {
+		past(&m.Highs[i].At, now)
+	}
+	for i := range m.Lows {
+		past(&m.Lows[i].At, now)
+	}
+	for i := range m.Resizes {
+		past(&m.Resizes[i].At, now)
+	}
+	for i := range m.Replaced {
+		past(&m.Replaced[i], now)
+	}
+	for i := range m.Draining {
+		past(&m.Draining[i].Since, now)
+	}
+	for i := range m.Expected {
+		past(&m.Expected[i].Until, now.Add(bootTime))
+	}
+	for dir, f := range m.Failed {
+		past(&f.Until, now.Add(mostBackoff))
+		m.Failed[dir] = f
+	}
+	for _, times := range []map[string]time.Time{m.Missing, m.Above} {
+		for name, t := range times {
+			past(&t, now)
+			times[name] = t
+		}
+	}
 }
 
 // keepDraining forgets the draining members that keep refuses.

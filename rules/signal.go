@@ -149,6 +149,8 @@ func (h *heard) wrong(bar float64) (Reason, string) {
 		return LowCoverage, h.a.Reading.Partial
 	case all == 0 && h.s.Scope == PerMember && len(h.c.warm)+len(h.c.young) > 0:
 		return LowCoverage, "no ready member was heard of: does the query read series with the labels pool and member?"
+	case all == 0 && h.s.Band != nil && h.n > 0:
+		return LowCoverage, "no member is ready: a band says nothing of those that are not"
 	case h.coverage() < bar && all > 0:
 		return LowCoverage, itoa(all-silent) + " of " + itoa(all) + " members heard of, " + num(bar*100) + "% wanted"
 	}

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -21,8 +22,10 @@ func (j *judgement) settle() {
 		}
 	case j.wish < j.n:
 		d.Verdict, d.Reason = ScaleIn, j.because
-		if name, ok := j.applied(AtMax, Quota); ok && d.Wants >= j.n {
-			d.Reason, d.Signal = name, ""
+		for _, l := range d.Limits {
+			if (l.Name == AtMax || l.Name == Quota) && l.From >= j.n {
+				d.Reason, d.Signal = l.Name, ""
+			}
 		}
 		if !j.in.Terms.Victims && !j.in.Terms.Drains {
 			d.Limits = append(d.Limits, Applied{NoDrain, j.wish, j.wish, "the provider picks the victim and does not drain it"})
@@ -49,6 +52,8 @@ func (j *judgement) applied(names ...Reason) (Reason, bool) {
 // whyKept names what binds a pool that keeps its size.
 func (j *judgement) whyKept() Reason {
 	switch {
+	case j.d.Wants > j.n && len(j.d.Limits) > 0:
+		return j.d.Limits[len(j.d.Limits)-1].Name
 	case j.c.correlated(j.r.Warmup):
 		return CorrelatedUnhealthy
 	case j.doubt != "":
@@ -131,6 +136,7 @@ func (j *judgement) remember() {
 	longest := max(j.r.Out.Limit.Every, j.r.In.Limit.Every)
 	j.m.Resizes = slices.DeleteFunc(j.m.Resizes, func(r Resize) bool { return j.now.Sub(r.At) >= longest })
 	j.m.Replaced = within10(j.m.Replaced, j.now)
+	j.forgetStrangers()
 	if !j.d.Acts() {
 		return
 	}
@@ -143,6 +149,18 @@ func (j *judgement) remember() {
 	default:
 		j.m.Resizes = mergeResizes(append(j.m.Resizes, Resize{j.now, j.d.To - j.n}))
 	}
+}
+
+// forgetStrangers forgets signals and holds that are no longer in the rule.
+func (j *judgement) forgetStrangers() {
+	signal := func(name string) bool {
+		return slices.ContainsFunc(j.r.Signals, func(s Signal) bool { return s.Name == name })
+	}
+	maps.DeleteFunc(j.m.Missing, func(name string, _ time.Time) bool { return !signal(name) })
+	maps.DeleteFunc(j.m.Adds, func(name string, _ Adds) bool { return !signal(name) })
+	maps.DeleteFunc(j.m.Above, func(name string, _ time.Time) bool {
+		return !slices.ContainsFunc(j.r.Holds, func(h Hold) bool { return h.Name == name })
+	})
 }
 
 // mergeResizes keeps the list short: the two oldest become one that lasts as

@@ -24,10 +24,7 @@ func (u Unit) do(ctx context.Context, s journal.Step, members []rules.Member) er
 	case journal.Grow:
 		return errors.Join(u.admit(ctx, of(s, members)), u.Pool.Grow(ctx, s))
 	case journal.Swap:
-		if err := u.withdraw(ctx, of(s, members)); err != nil {
-			return err
-		}
-		return u.Pool.Grow(ctx, s)
+		return errors.Join(u.withdraw(ctx, of(s, members)), u.Pool.Grow(ctx, s))
 	case journal.Admit:
 		return u.admit(ctx, of(s, members))
 	case journal.Withdraw:
@@ -63,10 +60,14 @@ func (u Unit) withdraw(ctx context.Context, ms []rules.Member) error {
 
 // direction is which way a verb moves a pool: whose failures hold up whose.
 func direction(v journal.Verb) rules.Direction {
-	if v == journal.Withdraw || v == journal.Remove {
+	switch v {
+	case journal.Withdraw, journal.Remove:
 		return rules.DirIn
+	case journal.Admit:
+		return admitting
+	default:
+		return rules.DirOut
 	}
-	return rules.DirOut
 }
 
 // resume does again what a crash left open, and closes it. Every step is
@@ -84,33 +85,39 @@ func (l *loop) resume(ctx context.Context, now time.Time) error {
 		if err := json.Unmarshal(e.Body, &step); err != nil {
 			return fmt.Errorf("read open step %s: %w", e.ID, err)
 		}
-		members, _, err := l.unit.Pool.Look(ctx)
+		in, err := l.look(ctx)
 		if err != nil {
-			return fmt.Errorf("look at pool %s to resume step %s: %w", l.name, step.ID, err)
+			return fmt.Errorf("resume step %s: %w", step.ID, err)
 		}
 		l.log.Info("resuming a step that a crash left open", "step", step.ID, "verb", step.Verb)
-		if err := l.end(e.Seq, step, l.unit.do(ctx, step, members), now, true); err != nil {
+		if err := l.carry(ctx, e.Seq, step, in.Members, now, true); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// end journals how a step ended.
-func (l *loop) end(seq journal.Seq, step journal.Step, failure error, began time.Time, resumed bool) error {
-	o := journal.Outcome{OK: failure == nil, Resumed: resumed, Took: time.Since(began).Round(time.Millisecond).String()}
+// carry does a step that is in the journal, and journals how it ended. A stop of
+// the service lets it end.
+func (l *loop) carry(ctx context.Context, seq journal.Seq, step journal.Step, members []rules.Member, now time.Time, resumed bool) error {
+	began := time.Now()
+	failure := l.unit.do(context.WithoutCancel(ctx), step, members)
+	took := time.Since(began)
+	now = now.Add(took)
+	o := journal.Outcome{OK: failure == nil, Resumed: resumed, Took: took.Round(time.Millisecond).String()}
 	l.memory = l.memory.Clone() // the journal's copy stays as it is
 	if failure != nil {
 		o.Err = failure.Error()
 		l.log.Warn("step failed", "step", step.ID, "verb", step.Verb, "err", failure)
-		l.undo(step, began)
+		l.undo(step, now)
 	}
-	l.memory.Ended(direction(step.Verb), o.Err, began)
+	l.memory.Ended(direction(step.Verb), o.Err, now)
 	o.After = &l.memory
 	l.s.metrics.steps.WithLabelValues(l.name, string(step.Verb), outcome(failure)).Inc()
 	if err := l.s.journal.End(seq, o); err != nil {
 		return fmt.Errorf("journal the end of step %s: %w", step.ID, err)
 	}
+	l.met = l.met || step.Verb == journal.Admit && failure == nil
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -54,13 +55,13 @@ func (l *loop) rouse() {
 }
 
 // run judges until the context ends.
-func (l *loop) run(ctx context.Context) error {
+func (l *loop) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-l.wake:
 		case <-timer.C:
 		}
@@ -71,7 +72,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.s.metrics.failures.WithLabelValues(l.name).Inc()
 		}
 		if !rest(ctx, soonest-time.Since(now)) {
-			return nil
+			return
 		}
 		timer.Reset(l.pause(err))
 	}
@@ -194,7 +195,7 @@ func (l *loop) orders(in *rules.Inputs, now time.Time) error {
 
 func (l *loop) situation(d rules.Decision, in rules.Inputs, members []rules.Member, now time.Time) situation {
 	return situation{
-		d: d, members: members, drain: l.unit.Drain, counted: l.counted, met: l.met,
+		d: d, members: members, listed: in.Members, drain: l.unit.Drain, counted: l.counted, met: l.met,
 		steady: !in.Pause.In(now) && l.rule.Mode == rules.Act && !in.DryRun, now: now,
 	}
 }
@@ -203,7 +204,8 @@ func (l *loop) situation(d rules.Decision, in rules.Inputs, members []rules.Memb
 // then it is dropped whole, its memory included, so that what is kept can be
 // decided again.
 func (l *loop) keep(now time.Time, t journal.Tick) error {
-	if !t.Out.Acts() && journal.Same(l.kept.Out, t.Out) && now.Sub(l.kept.Out.At) < l.renewal() {
+	held := maps.EqualFunc(l.memory.Above, t.After.Above, time.Time.Equal) // a hold's clock starts and stops exactly
+	if held && !t.Out.Acts() && journal.Same(l.kept.Out, t.Out) && now.Sub(l.kept.Out.At) < l.renewal() {
 		return nil
 	}
 	if err := l.s.journal.Tick(now, []journal.Tick{t}); err != nil {
@@ -237,9 +239,7 @@ func (l *loop) act(ctx context.Context, now time.Time, step journal.Step, t jour
 	l.saved(t)
 	l.log.Info("acting", "pool", l.name, "step", step.ID, "verb", step.Verb, "to", step.To,
 		"names", step.Names, "victims", step.Victims, "reason", step.Reason)
-	err = l.unit.do(context.WithoutCancel(ctx), step, members)
-	l.met = l.met || step.Verb == journal.Admit && err == nil
-	return l.end(seq, step, err, now, false)
+	return l.carry(ctx, seq, step, members, now, false)
 }
 
 // tell publishes the pool's state.

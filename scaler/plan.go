@@ -15,6 +15,10 @@ import (
 // again; providers then end it the hard way.
 const patience = 10 * time.Second
 
+// admitting is the direction of a step that asks the traffic alone: its failures
+// hold up no other.
+const admitting rules.Direction = "admit"
+
 // mostNames bounds how many members one step asks for; the next judgement asks for more.
 const mostNames = 100
 
@@ -22,6 +26,7 @@ const mostNames = 100
 type situation struct {
 	d       rules.Decision
 	members []rules.Member // draining as remembered, open requests as counted
+	listed  []rules.Member // the same as the provider lists them
 	drain   time.Duration
 	counted bool // whoever sends requests told of them
 	met     bool // and was told of all members
@@ -43,7 +48,8 @@ func plan(s situation, m *rules.Memory) journal.Step {
 		s.carryOut(&step, m)
 	case !s.steady:
 	case s.insist(&step, m):
-	case s.admit(&step):
+	case s.takeBack(&step, m):
+	case s.admit(&step, m):
 	default:
 		s.remove(&step, m)
 	}
@@ -60,7 +66,7 @@ func (s situation) carryOut(step *journal.Step, m *rules.Memory) {
 	switch s.d.Verdict {
 	case rules.ScaleOut:
 		need := s.d.To - s.d.Size
-		step.Victims = s.readmit(need)
+		step.Victims = s.readmit(need, m)
 		step.Names = s.names(need-len(step.Victims), m)
 		step.Verb = journal.Grow
 		if len(step.Names) == 0 {
@@ -69,8 +75,9 @@ func (s situation) carryOut(step *journal.Step, m *rules.Memory) {
 		m.Admit(step.Victims)
 	case rules.Replace:
 		step.Verb, step.Victims = journal.Swap, s.d.Victims
-		step.Names = s.names(len(step.Victims)+m.Owed, m)
-		m.Owed = 0
+		need := len(step.Victims) + m.Owed
+		step.Names = s.names(need, m)
+		m.Owed = need - len(step.Names)
 		m.Withdraw(step.Victims, s.now)
 	case rules.ScaleIn:
 		need := s.d.Size - s.d.To
@@ -85,15 +92,27 @@ func (s situation) carryOut(step *journal.Step, m *rules.Memory) {
 	m.Expect(step.Names, s.now)
 }
 
-// readmit picks draining members to take back rather than to buy new ones.
-func (s situation) readmit(need int) []rules.MemberID {
+// readmit picks draining members that are well to take back, rather than to buy
+// new ones.
+func (s situation) readmit(need int, m *rules.Memory) []rules.MemberID {
 	var out []rules.MemberID
-	for _, x := range s.members {
-		if len(out) < need && x.State == rules.Draining {
+	for _, x := range s.listed {
+		if _, draining := m.DrainingSince(x.ID); draining && x.State == rules.Ready && len(out) < need {
 			out = append(out, x.ID)
 		}
 	}
 	return out
+}
+
+// takeBack takes draining members back where the provider is left alone: for that
+// it is not needed.
+func (s situation) takeBack(step *journal.Step, m *rules.Memory) bool {
+	if s.d.Verdict != rules.ScaleOut || s.d.Refused != rules.ProviderBackoff || s.now.Before(m.Failed[admitting].Until) {
+		return false
+	}
+	step.Verb, step.Victims = journal.Admit, s.readmit(s.d.To-s.d.Size, m)
+	m.Admit(step.Victims)
+	return len(step.Victims) > 0
 }
 
 // victims picks whom to take out of rotation: the dead, the sick, those that boot,
@@ -145,7 +164,10 @@ func (s situation) insist(step *journal.Step, m *rules.Memory) bool {
 
 // admit lets ready members in that nobody sends requests to yet, and, after a
 // start, all: what the traffic thinks of them may be of another life.
-func (s situation) admit(step *journal.Step) bool {
+func (s situation) admit(step *journal.Step, m *rules.Memory) bool {
+	if s.now.Before(m.Failed[admitting].Until) {
+		return false
+	}
 	for _, x := range s.members {
 		if s.counted && x.State == rules.Ready && (x.Open == nil || !s.met) {
 			step.Victims = append(step.Victims, x.ID)
@@ -168,7 +190,7 @@ func (s situation) remove(step *journal.Step, m *rules.Memory) {
 			continue
 		}
 		_, out := m.DrainingSince(x.ID)
-		drained := x.State == rules.Draining && s.drained(x)
+		drained := x.State == rules.Draining && s.drained(x) && s.d.Verdict != rules.ScaleOut
 		if drained || x.State == rules.Dead && out || x.State == rules.Leaving && s.now.Sub(x.Since) > patience {
 			step.Victims = append(step.Victims, x.ID)
 		}

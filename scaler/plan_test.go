@@ -81,7 +81,14 @@ func TestPlan(t *testing.T) {
 					m.Withdraw([]rules.MemberID{x.ID}, x.Since)
 				}
 			}
-			s := situation{d: c.d, members: members, drain: 2 * time.Minute, counted: true, met: true, steady: true, now: noon}
+			var listed []rules.Member
+			for _, x := range members {
+				if x.State == rules.Draining {
+					x.State = rules.Ready
+				}
+				listed = append(listed, x)
+			}
+			s := situation{d: c.d, members: members, listed: listed, drain: 2 * time.Minute, counted: true, met: true, steady: true, now: noon}
 			if c.edit != nil {
 				c.edit(&s)
 			}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
 	"flyball/rules"
 	"flyball/scaler/journal"
@@ -101,35 +100,47 @@ func (s *Scaler) loop(name string, u Unit) *loop {
 
 // Run judges until the context ends, and returns when no step is under way.
 func (s *Scaler) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := s.generation(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// generation runs the loops of one Apply until the next.
-func (s *Scaler) generation(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	g, ctx := errgroup.WithContext(ctx)
-	loops := s.current()
-	for _, l := range loops {
-		g.Go(func() error { return l.run(ctx) })
-	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	shifts := map[string]shift{}
 	for {
 		select {
 		case <-ctx.Done():
-			return g.Wait()
+			return nil
 		case <-s.applied:
-			cancel()
-			return g.Wait()
+			s.relieve(ctx, &wg, shifts)
 		case <-s.wake:
-			for _, l := range loops {
-				l.rouse()
-			}
+			s.wakeAll()
 		}
+	}
+}
+
+// A shift is one loop's run, from one Apply to the next.
+type shift struct {
+	end  context.CancelFunc
+	over chan struct{} // closed when the loop has returned
+}
+
+// relieve ends every pool's loop and starts the one that was applied last, each
+// as soon as its own predecessor has returned: a provider that hangs holds up the
+// reload of its own pool only.
+func (s *Scaler) relieve(ctx context.Context, wg *sync.WaitGroup, shifts map[string]shift) {
+	for _, old := range shifts {
+		old.end()
+	}
+	for _, l := range s.current() {
+		before := shifts[l.name].over
+		now := shift{over: make(chan struct{})}
+		ctx, cancel := context.WithCancel(ctx)
+		now.end = cancel
+		shifts[l.name] = now
+		wg.Go(func() {
+			defer close(now.over)
+			if before != nil {
+				<-before
+			}
+			l.run(ctx)
+		})
 	}
 }
 

@@ -63,8 +63,20 @@ func (d Decision) because() string {
 		}
 		return l.change() + ": " + l.Because
 	}
-	if d.Reason == Replacing {
+	switch d.Reason {
+	case Replacing:
+		if len(d.Victims) == 0 {
+			return "members whose replacement did not come"
+		}
 		return victims(d.Victims)
+	case CorrelatedUnhealthy:
+		return itoa(d.Members.Unhealthy) + " of " + itoa(d.Size) + " are unhealthy"
+	case Held:
+		for _, h := range d.Holds {
+			if h.Name == d.Signal {
+				return h.Name + ", " + h.Because
+			}
+		}
 	}
 	for _, s := range d.Signals {
 		if s.Reason == d.Reason || d.Reason == InBand && s.Name == d.Signal {

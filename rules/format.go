@@ -10,6 +10,8 @@ import (
 func num(v float64) string {
 	a := math.Abs(v)
 	switch {
+	case a >= 1e6:
+		return strconv.FormatFloat(v, 'g', 3, 64)
 	case a >= 100 || a == math.Trunc(a):
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	case a >= 10:

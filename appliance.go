@@ -23,6 +23,7 @@ import (
 	"flyball/collector"
 	"flyball/collector/host"
 	"flyball/collector/store"
+	"flyball/rules"
 	"flyball/rules/source"
 	"flyball/scaler"
 	"flyball/scaler/journal"
@@ -151,6 +152,11 @@ func (a *appliance) apply(c Config, set *source.Set) error {
 	if err := a.groups.Apply(c.Prometheus, files); err != nil {
 		return err
 	}
+	for name := range c.Pools {
+		if !slices.ContainsFunc(set.Scale, func(r rules.Scale) bool { return r.Pool == name }) {
+			a.log.Warn("pool has no scale rule and is only watched", "pool", name, "rules", c.Rules.Dir)
+		}
+	}
 	a.scaler.Apply(a.fleet.take(next), set.Scale)
 	a.config.Store(&c)
 	return nil
@@ -226,6 +232,9 @@ func (a *appliance) reread() error {
 	c, err := loadConfig(a.file)
 	if err != nil {
 		return err
+	}
+	if old.File != "" && c.File == "" {
+		return fmt.Errorf("configuration %s is gone", old.File)
 	}
 	if c.Data != old.Data || c.Listen != old.Listen || c.Site != old.Site {
 		return errors.New("data, listen and site take effect at a restart only")

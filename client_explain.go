@@ -110,7 +110,15 @@ func printSteps(w io.Writer, steps []journal.StepTold) error {
 		}
 		rows[i] = []string{fmt.Sprintf("%-8s", label), s.Begun.At.UTC().Format("01-02 15:04:05"), tellStep(s.Step), tellOutcome(s)}
 	}
-	return printTable(w, rows)
+	if err := printTable(w, rows); err != nil {
+		return err
+	}
+	for _, s := range steps { // whole, however long: it is what one looks for
+		if s.Outcome != nil && !s.Outcome.OK {
+			fmt.Fprintf(w, "failed    %s %s: %s\n", s.Begun.At.UTC().Format("15:04:05"), s.Step.Verb, printable(s.Outcome.Err))
+		}
+	}
+	return nil
 }
 
 func tellStep(s journal.Step) string {
@@ -133,7 +141,7 @@ func tellOutcome(s journal.StepTold) string {
 	case s.Outcome == nil:
 		return "has not ended"
 	case !s.Outcome.OK:
-		return "failed: " + s.Outcome.Err
+		return "failed: see below"
 	case s.Outcome.Resumed:
 		return "done after a restart"
 	default:

@@ -119,7 +119,7 @@ func states(ms []rules.Member) string {
 	return strings.Join(out, ", ")
 }
 
-// printOrders prints what operators said of single pools.
+// printOrders prints what is the matter with single pools, and what operators said of them.
 func printOrders(w io.Writer, st scaler.Status) error {
 	for _, p := range st.Pools {
 		for _, s := range poolOrders(st, p) {
@@ -132,6 +132,9 @@ func printOrders(w io.Writer, st scaler.Status) error {
 }
 
 func poolOrders(st scaler.Status, p scaler.PoolStatus) (all []string) {
+	if p.Failing != "" {
+		all = append(all, "cannot be judged: "+printable(p.Failing))
+	}
 	if p.Pause.In(st.Now) {
 		all = append(all, "is paused "+tellOrder(p.Pause, st))
 	}

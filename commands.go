@@ -91,7 +91,7 @@ func checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "good: %d pools, %d scale rules, %d files of Prometheus rules\n",
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "good; pools: %d, scale rules: %d, files of Prometheus rules: %d\n",
 				len(c.Pools), len(set.Scale), len(set.Groups))
 			return err
 		},

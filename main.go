@@ -58,13 +58,22 @@ reached, 4 the service refused.`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage(fmt.Errorf("there is no command %q: flyball help lists them", args[0]))
+			}
+			return cmd.Help()
+		},
 	}
 	root.SetIn(io.in)
 	root.SetOut(io.out)
 	root.SetErr(io.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.AddCommand(runCommand(io), checkCommand(), schemaCommand(), balanceCommand(io), demoCommand())
+	for _, c := range root.Commands() {
+		usageOf(c, c.Args)
+	}
 	root.AddCommand(clientCommands(io.getenv)...)
 	return root
 }

@@ -81,19 +81,22 @@ func (l *loop) run(ctx context.Context) {
 // turn judges once. After anything went wrong, and at first, what the journal
 // holds is read anew: it is the truth.
 func (l *loop) turn(ctx context.Context, now time.Time) error {
+	var err error
 	if !l.started {
-		if err := l.start(ctx, now); err != nil {
-			return err
-		}
+		err = l.start(ctx, now)
 	}
-	err := l.judge(ctx, now)
-	l.started = err == nil
 	if err == nil {
-		l.mu.Lock()
-		l.status.Judged = now
-		l.mu.Unlock()
+		err = l.judge(ctx, now)
 	}
-	return err
+	l.started = err == nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.status.Failing = ""; err != nil {
+		l.status.Failing = err.Error()
+		return err
+	}
+	l.status.Judged = now
+	return nil
 }
 
 // rest waits, and reports whether the context still runs.

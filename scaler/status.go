@@ -29,7 +29,8 @@ type PoolStatus struct {
 	Decision *rules.Decision `json:"decision"` // the last judgement; nil before the first, and without a rule
 	Floor    *rules.Order    `json:"floor"`
 	Pause    *rules.Order    `json:"pause"`
-	Judged   time.Time       `json:"judged"` // when it was last judged, or taken over
+	Judged   time.Time       `json:"judged"`            // when it was last judged, or taken over
+	Failing  string          `json:"failing,omitempty"` // why the last judgement could not be made
 }
 
 // Status tells what every pool is doing.

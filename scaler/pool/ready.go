@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,6 +56,7 @@ type health struct {
 	State  rules.State `json:"state"`
 	Since  time.Time   `json:"since"`
 	failed int         // in a row
+	why    string      // what the last failure said
 	asking bool
 }
 
@@ -81,6 +83,9 @@ func (r *ready) Look(ctx context.Context) ([]rules.Member, rules.Terms, error) {
 	for i, m := range out {
 		if h := r.health[m.ID]; h != nil && h.State != rules.Booting {
 			out[i].State, out[i].Since = h.State, h.Since
+		}
+		if h := r.health[m.ID]; h != nil && h.failed > 0 {
+			out[i].Note = strings.TrimPrefix(m.Note+", "+h.why, ", ")
 		}
 	}
 	return out, terms, nil
@@ -224,6 +229,7 @@ func (r *ready) heard(id rules.MemberID, err error) {
 		h.State = rules.Ready
 	default:
 		h.failed++
+		h.why = err.Error()
 		if h.State == rules.Ready && h.failed >= r.cfg.Failures {
 			h.State = rules.Unhealthy
 		}

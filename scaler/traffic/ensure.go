@@ -41,7 +41,9 @@ func (b *Balance) Run(ctx context.Context) error {
 func (b *Balance) Ensure(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.reap()
+	if status, ended := b.reap(); ended {
+		b.cfg.Log.Warn("balancer ended, another one is started", "status", status, "output", b.cfg.Output)
+	}
 	about, err := b.About(ctx)
 	switch {
 	case absent(err):

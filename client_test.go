@@ -263,7 +263,7 @@ func TestErrorsHaveTheirExitCodesAndSayWhatToDo(t *testing.T) {
 		"explain nope":                          {exitRefused, "there is no such thing"},
 		"decisions":                             {exitFailed, "is that flyball?"},
 		"decisions --since yesterday":           {exitUsage, "neither a duration such as 1h nor a time"},
-		"pool":                                  {exitUsage, "pool set, pool pause or pool resume"},
+		"pool":                                  {exitUsage, "pool set, pool pause, pool resume or pool end"},
 		"pool bogus":                            {exitUsage, "unknown command"},
 		"pool set web":                          {exitUsage, "accepts 2 arg"},
 		"pool set web 0":                        {exitUsage, "whole number from 1 on"},

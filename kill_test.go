@@ -161,12 +161,10 @@ func (r *rig) ready() int {
 // until waits for something to become true.
 func (r *rig) until(what string, within time.Duration, f func() bool) {
 	r.t.Helper()
-	for end := time.Now().Add(within); !f(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			p, _ := r.pool()
-			b, _ := json.MarshalIndent(p, "", " ")
-			r.t.Fatalf("%s: not within %s\n%s", what, within, b)
-		}
+	if !poll(within, f) {
+		p, _ := r.pool()
+		b, _ := json.MarshalIndent(p, "", " ")
+		r.t.Fatalf("%s: not within %s\n%s", what, within, b)
 	}
 }
 
@@ -227,14 +225,13 @@ func TestKilledWhileItGrowsAndShrinksUnderLoad(t *testing.T) {
 	ended := r.load("8@4s,8-44@6s,44@16s,44-4@4s,4@25s")
 	kills := map[journal.Verb]int{}
 	seen := r.lastEntry()
-	for end := time.Now().Add(50 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	poll(50*time.Second, func() bool {
 		verb, seq := r.begun(seen)
-		if seq == seen {
-			continue
+		if seq == seen || kills[verb] >= 3 {
+			seen = seq
+			return false
 		}
-		if seen = seq; kills[verb] >= 3 {
-			continue
-		}
+		seen = seq
 		kills[verb]++
 		before := len(r.processes())
 		r.kill()
@@ -243,7 +240,8 @@ func TestKilledWhileItGrowsAndShrinksUnderLoad(t *testing.T) {
 		}
 		r.start()
 		r.until("Flyball is back", 10*time.Second, func() bool { _, ok := r.pool(); return ok })
-	}
+		return false
+	})
 	requests, failed, text := ended()
 	t.Logf("%d requests, %d failed, kills %v", requests, failed, kills)
 	if failed > 0 || requests < 1000 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"os"
@@ -18,20 +19,36 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	text := strings.Join(args[1:], " ")
 	last := ""
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	ok := poll(30*time.Second, func() bool {
 		r, err := http.Get(args[0])
 		if err != nil {
 			last = err.Error()
-			continue
+			return false
 		}
 		b, err := io.ReadAll(r.Body)
 		r.Body.Close()
 		last = r.Status + " " + string(b)
-		if err == nil && r.StatusCode == http.StatusOK && strings.Contains(string(b), text) {
-			return
+		return err == nil && r.StatusCode == http.StatusOK && strings.Contains(string(b), text)
+	})
+	if !ok {
+		ts.Fatalf("%s does not say %q: %s", args[0], text, last)
+	}
+}
+
+// poll asks until the answer is yes, and says whether it was within the time.
+func poll(within time.Duration, f func() bool) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !f() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
 		}
 	}
-	ts.Fatalf("%s does not say %q: %s", args[0], text, last)
+	return true
 }
 
 // substitute is the script command `substitute FILE`: $ADDR in it becomes the

@@ -1,0 +1,3 @@
+module flyball/deploy/testservers
+
+go 1.26.0

@@ -73,3 +73,10 @@ func Reason(err error) string {
 	}
 	return Broken
 }
+
+// A Mistake is a value of a target's configuration that can be read but is wrong.
+type Mistake struct {
+	Field string // path below the target, e.g. .dsn_file
+	Text  string // what is wrong
+	Hint  string // what would be right
+}

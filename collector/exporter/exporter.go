@@ -17,7 +17,6 @@ package exporter
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -117,31 +116,21 @@ func (e *Exporter) collect(ctx context.Context, out chan<- prometheus.Metric) {
 	case e.turn <- struct{}{}:
 		defer func() { <-e.turn }()
 	case <-ctx.Done():
-		e.reached(s, fmt.Errorf("wait for another scrape of the same target: %w", ctx.Err()))
+		s.up(e.about, ctx.Err()) // that a scrape takes long is for that one to tell
 		return
 	}
 	var err error
 	if e.o.Reach != nil {
 		err = e.o.Reach(ctx)
 	}
-	e.reached(s, err)
+	s.up(e.about, err)
+	e.note("", err)
 	if err != nil {
 		return
 	}
 	for _, p := range e.o.Parts {
 		e.read(ctx, s, p)
 	}
-}
-
-// reached tells whether the target answers.
-func (e *Exporter) reached(s *Sink, err error) {
-	up := 1.0
-	if err != nil {
-		up = 0
-		s.give(e.about.down, 1, Reason(err))
-	}
-	s.give(e.about.up, up)
-	e.note("", err)
 }
 
 // read reads one part. It may take half of the time that is left, so that one
@@ -153,7 +142,7 @@ func (e *Exporter) read(ctx context.Context, s *Sink, p Part) {
 		ctx, cancel = context.WithDeadline(ctx, begun.Add(end.Sub(begun)/2))
 		defer cancel()
 	}
-	of := &Sink{exporter: e, out: s.out, metrics: p.Metrics}
+	of := &Sink{exporter: e, out: s.out, declared: p.Metrics, given: map[string]map[string]bool{}}
 	err := of.outcome(p.Read(ctx, of))
 	up := 1.0
 	if err != nil {

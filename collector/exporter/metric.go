@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -35,28 +36,30 @@ func Untyped(name, help string, labels ...string) Metric {
 type Sink struct {
 	exporter *Exporter
 	out      chan<- prometheus.Metric
-	metrics  []Metric
+	declared []Metric
+	given    map[string]map[string]bool // by metric, then by the values of its labels
 	wrong    []error
-	given    map[string]bool
 }
 
 // Give takes one number, with a value for each label of the metric. A metric that
 // the part has not declared, a wrong count of labels or the same series twice is
 // an error of the part's, told when it ends.
 func (s *Sink) Give(m Metric, v float64, values ...string) {
-	if !slices.ContainsFunc(s.metrics, func(x Metric) bool { return x.Name == m.Name }) {
-		s.wrong = append(s.wrong, fmt.Errorf("%s is not declared", m.Name))
+	series := s.given[m.Name]
+	if series == nil {
+		if !slices.ContainsFunc(s.declared, func(x Metric) bool { return x.Name == m.Name }) {
+			s.wrong = append(s.wrong, fmt.Errorf("%s is not declared", m.Name))
+			return
+		}
+		series = map[string]bool{}
+		s.given[m.Name] = series
+	}
+	key := strings.Join(values, "\xff")
+	if series[key] {
+		s.wrong = append(s.wrong, fmt.Errorf("%s%q was told twice", m.Name, values))
 		return
 	}
-	key := fmt.Sprintf("%s%q", m.Name, values)
-	if s.given == nil {
-		s.given = map[string]bool{}
-	}
-	if s.given[key] {
-		s.wrong = append(s.wrong, fmt.Errorf("%s was told twice", key))
-		return
-	}
-	s.given[key] = true
+	series[key] = true
 	s.give(m, v, values...)
 }
 
@@ -67,6 +70,16 @@ func (s *Sink) give(m Metric, v float64, values ...string) {
 		return
 	}
 	s.out <- made
+}
+
+// up tells whether the target answered.
+func (s *Sink) up(a about, err error) {
+	if err != nil {
+		s.give(a.down, 1, Reason(err))
+		s.give(a.up, 0)
+		return
+	}
+	s.give(a.up, 1)
 }
 
 // outcome joins what went wrong with the numbers to the part's own error.

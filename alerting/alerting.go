@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"path/filepath"
@@ -16,7 +17,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	promconfig "github.com/prometheus/prometheus/config"
-	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 	promrules "github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/storage"
@@ -32,8 +32,9 @@ const (
 	resendDelay = time.Minute
 )
 
-// Options is what rule groups are evaluated with. All but ExternalURL is needed.
+// Options is what rule groups are evaluated with. All but Shipped and ExternalURL is needed.
 type Options struct {
+	Shipped     fs.FS               // rule files that come with Flyball, named with [Shipped] before
 	Recorded    storage.Appendable  // where rules write
 	State       storage.Queryable   // where the state of alerts is restored from
 	Query       promrules.QueryFunc // answers expressions
@@ -45,9 +46,8 @@ type Options struct {
 // Groups is the rule groups in force. It is safe for concurrent use.
 type Groups struct {
 	manager *promrules.Manager
-	parser  parser.Parser
+	loader  loader
 	url     *url.URL
-	logger  *slog.Logger
 	told    *prometheus.CounterVec
 
 	mu     sync.Mutex
@@ -61,9 +61,8 @@ func New(o Options) *Groups {
 		o.ExternalURL = &url.URL{}
 	}
 	g := &Groups{
-		parser: parser.NewParser(parser.Options{}),
+		loader: loader{o.Shipped, parser.NewParser(parser.Options{}), o.Logger},
 		url:    o.ExternalURL,
-		logger: o.Logger,
 		told: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flyball_alerting_alerts_total",
 			Help: "Alerts told of by rules, each again every minute while it fires and for a while after it is resolved.",
@@ -85,7 +84,8 @@ func New(o Options) *Groups {
 		ForGracePeriod:         forGrace,
 		ResendDelay:            resendDelay,
 		DefaultRuleQueryOffset: g.queryOffset,
-		Parser:                 g.parser,
+		GroupLoader:            g.loader,
+		Parser:                 g.loader.parser,
 	})
 	return g
 }
@@ -108,7 +108,7 @@ func Files(patterns []string) ([]string, error) {
 func (g *Groups) Check(c *promconfig.Config, files []string) error {
 	var all []error
 	for _, f := range files {
-		_, errs := rulefmt.ParseFile(f, false, c.GlobalConfig.MetricNameValidationScheme, g.parser, g.logger)
+		_, errs := g.loader.Load(f, false, c.GlobalConfig.MetricNameValidationScheme)
 		all = append(all, errs...)
 	}
 	return errors.Join(all...)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -222,4 +223,33 @@ func counted(t *testing.T, reg *prometheus.Registry, state string) float64 {
 		}
 	}
 	return 0
+}
+
+func TestShippedFilesAreReadLikeThoseOnDisk(t *testing.T) {
+	shipped := fstest.MapFS{
+		"good.rules.yaml": {Data: []byte("groups: [{name: g, rules: [{alert: A, expr: up == 0}]}]")},
+		"bad.rules.yaml":  {Data: []byte("groups: [{name: g, rules: [{alert: A, expr: up ==}]}]")},
+	}
+	r := newRig(t)
+	defer r.close(t)
+	g := New(Options{
+		Shipped: shipped, Recorded: r.db, State: r.db, Query: promrules.EngineQueryFunc(r.engine, r.db),
+		Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+	})
+	if err := g.Apply(r.config, []string{Shipped + "good.rules.yaml"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := g.AlertingRules(); len(got) != 1 || got[0].Name() != "A" {
+		t.Errorf("the alerts are %v", got)
+	}
+	for _, name := range []string{"bad.rules.yaml", "none.rules.yaml"} {
+		if err := g.Check(r.config, []string{Shipped + name}); err == nil || !strings.Contains(err.Error(), Shipped+name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := g.Run(ctx); err != nil {
+		t.Error(err)
+	}
 }

@@ -1,0 +1,88 @@
+// Package container watches the containers of one engine through its
+// Docker-compatible socket: Docker, or podman. Names and labels follow cAdvisor
+// where it has them, so that dashboards made for it work.
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"flyball/collector/exporter"
+)
+
+// connectTimeout is how long an engine may take to accept a connection.
+const connectTimeout = 5 * time.Second
+
+// Dial makes a client of the engine at a socket, unix:///path or tcp://host:port.
+// Nothing is reached yet: at the first call the client and the engine agree on a
+// version of the API, 1.40 (Docker 19.03) or later. Connecting takes at most 5 s;
+// for all else the caller's context is the limit. Close it in the end.
+//
+// An error of a call has the reason that [exporter.Reason] tells when the engine
+// could not be reached.
+func Dial(socket string) (*client.Client, error) {
+	network, address, err := splitSocket(socket)
+	if err != nil {
+		return nil, err
+	}
+	// The usual two idle connections would have most of many calls at once connect anew.
+	transport := &http.Transport{
+		MaxIdleConns: workers, MaxIdleConnsPerHost: workers,
+		IdleConnTimeout: 30 * time.Second, TLSHandshakeTimeout: connectTimeout,
+	}
+	c, err := client.New(
+		client.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: client.CheckRedirect}),
+		client.WithHost(socket),
+		client.WithDialContext(dialer(network, address)),
+		client.WithUserAgent("flyball"),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("make a client of the engine at %s: %w", socket, err)
+	}
+	return c, nil
+}
+
+// splitSocket takes the address of an engine apart.
+func splitSocket(socket string) (network, address string, err error) {
+	network, address, _ = strings.Cut(socket, "://")
+	switch network {
+	case "unix":
+		if !filepath.IsAbs(address) {
+			return "", "", fmt.Errorf("socket %q is not unix:// and an absolute path", socket)
+		}
+	case "tcp":
+		host, port, err := net.SplitHostPort(address)
+		if err != nil || host == "" || port == "" {
+			return "", "", fmt.Errorf("socket %q is not tcp://host:port", socket)
+		}
+	default:
+		return "", "", fmt.Errorf("socket %q is neither unix:///path nor tcp://host:port", socket)
+	}
+	return network, address, nil
+}
+
+// dialer connects to one address, whichever is asked for. The client replaces
+// most errors of a connection by words of its own, and the cause is lost; so the
+// reason is told while it is still known.
+func dialer(network, address string) func(context.Context, string, string) (net.Conn, error) {
+	d := &net.Dialer{Timeout: connectTimeout}
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		conn, err := d.DialContext(ctx, network, address)
+		if err == nil || ctx.Err() != nil {
+			return conn, err
+		}
+		cause := err
+		for next := errors.Unwrap(cause); next != nil; next = errors.Unwrap(cause) {
+			cause = next
+		}
+		return nil, exporter.Because(exporter.Reason(err), fmt.Errorf("connect to %s: %s", address, cause))
+	}
+}

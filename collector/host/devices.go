@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/procfs"
 	"github.com/prometheus/procfs/blockdevice"
 	"golang.org/x/sys/unix"
+
+	"flyball/collector/exporter"
 )
 
 // What node_exporter leaves out, and file systems over a network besides: asking
@@ -44,7 +46,7 @@ func (c *Collector) filesystems(give emit) error {
 // filesystem asks one file system. One that does not answer is told by
 // node_filesystem_device_error, and costs the others nothing.
 func (c *Collector) filesystem(give emit, m *procfs.MountInfo, values []string) {
-	fs := func(name, help string) metric { return gauge("node_filesystem_"+name, help, fsLabels...) }
+	fs := func(name, help string) exporter.Metric { return exporter.Gauge("node_filesystem_"+name, help, fsLabels...) }
 	_, readOnly := m.Options["ro"]
 	_, superReadOnly := m.SuperOptions["ro"]
 	give(fs("readonly", "Filesystem read-only status."), truth(readOnly || superReadOnly), values...)
@@ -81,9 +83,9 @@ func (c *Collector) diskstats(give emit) error {
 		}
 		for _, f := range diskFields(d) {
 			name := "node_disk_" + f.name
-			m := counter(name, f.help, "device")
+			m := exporter.Counter(name, f.help, "device")
 			if !strings.HasSuffix(name, "_total") {
-				m = gauge(name, f.help, "device")
+				m = exporter.Gauge(name, f.help, "device")
 			}
 			give(m, f.value, d.DeviceName)
 		}
@@ -154,7 +156,7 @@ func (c *Collector) network(give emit) error {
 			{"transmit_carrier", d.TxCarrier},
 			{"transmit_compressed", d.TxCompressed},
 		} {
-			give(counter("node_network_"+f.field+"_total", "Network device statistic "+f.field+".", "device"), float64(f.value), name)
+			give(exporter.Counter("node_network_"+f.field+"_total", "Network device statistic "+f.field+".", "device"), float64(f.value), name)
 		}
 	}
 	return nil

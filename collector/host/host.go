@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/procfs"
 	"github.com/prometheus/procfs/blockdevice"
 	"golang.org/x/sys/unix"
+
+	"flyball/collector/exporter"
 )
 
 // Options says where to look. The zero value is this machine.
@@ -46,15 +48,7 @@ type part struct {
 }
 
 // emit gives out one number.
-type emit func(m metric, v float64, values ...string)
-
-// A metric is what a number is of.
-type metric struct {
-	name   string
-	help   string
-	kind   prometheus.ValueType
-	labels []string
-}
+type emit func(m exporter.Metric, v float64, values ...string)
 
 // New makes a collector. It fails if there is no /proc at all.
 func New(o Options) (*Collector, error) {
@@ -101,11 +95,11 @@ func (c *Collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect reads the machine.
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
-	give := func(m metric, v float64, values ...string) {
-		out <- prometheus.MustNewConstMetric(c.desc(m), m.kind, v, values...)
+	give := func(m exporter.Metric, v float64, values ...string) {
+		out <- prometheus.MustNewConstMetric(c.desc(m), m.Kind, v, values...)
 	}
-	success := gauge("node_scrape_collector_success", "Whether a part of the host could be read.", "collector")
-	duration := gauge("node_scrape_collector_duration_seconds", "How long reading a part of the host took.", "collector")
+	success := exporter.Gauge("node_scrape_collector_success", "Whether a part of the host could be read.", "collector")
+	duration := exporter.Gauge("node_scrape_collector_duration_seconds", "How long reading a part of the host took.", "collector")
 	for _, p := range c.parts {
 		begun := c.now()
 		err := p.read(give)
@@ -119,25 +113,13 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-func (c *Collector) desc(m metric) *prometheus.Desc {
+func (c *Collector) desc(m exporter.Metric) *prometheus.Desc {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	d := c.descs[m.name]
+	d := c.descs[m.Name]
 	if d == nil {
-		d = prometheus.NewDesc(m.name, m.help, m.labels, nil)
-		c.descs[m.name] = d
+		d = prometheus.NewDesc(m.Name, m.Help, m.Labels, nil)
+		c.descs[m.Name] = d
 	}
 	return d
-}
-
-func counter(name, help string, labels ...string) metric {
-	return metric{name, help, prometheus.CounterValue, labels}
-}
-
-func gauge(name, help string, labels ...string) metric {
-	return metric{name, help, prometheus.GaugeValue, labels}
-}
-
-func untyped(name, help string, labels ...string) metric {
-	return metric{name, help, prometheus.UntypedValue, labels}
 }

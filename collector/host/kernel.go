@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
+
+	"flyball/collector/exporter"
 )
 
 // jumpback is how many seconds a processor's counter may fall without having
@@ -22,8 +24,8 @@ func (c *Collector) stat(give emit) error {
 	if err != nil {
 		return fmt.Errorf("read stat: %w", err)
 	}
-	seconds := counter("node_cpu_seconds_total", "Seconds the CPUs spent in each mode.", "cpu", "mode")
-	guest := counter("node_cpu_guest_seconds_total", "Seconds the CPUs spent in guests (VMs) for each mode.", "cpu", "mode")
+	seconds := exporter.Counter("node_cpu_seconds_total", "Seconds the CPUs spent in each mode.", "cpu", "mode")
+	guest := exporter.Counter("node_cpu_guest_seconds_total", "Seconds the CPUs spent in guests (VMs) for each mode.", "cpu", "mode")
 	for id, t := range s.CPU {
 		cpu := strconv.FormatInt(id, 10)
 		for _, m := range modes(t) {
@@ -32,12 +34,12 @@ func (c *Collector) stat(give emit) error {
 		give(guest, t.Guest, cpu, "user")
 		give(guest, t.GuestNice, cpu, "nice")
 	}
-	give(counter("node_intr_total", "Total number of interrupts serviced."), float64(s.IRQTotal))
-	give(counter("node_context_switches_total", "Total number of context switches."), float64(s.ContextSwitches))
-	give(counter("node_forks_total", "Total number of forks."), float64(s.ProcessCreated))
-	give(gauge("node_boot_time_seconds", "Node boot time, in unixtime."), float64(s.BootTime))
-	give(gauge("node_procs_running", "Number of processes in runnable state."), float64(s.ProcessesRunning))
-	give(gauge("node_procs_blocked", "Number of processes blocked waiting for I/O to complete."), float64(s.ProcessesBlocked))
+	give(exporter.Counter("node_intr_total", "Total number of interrupts serviced."), float64(s.IRQTotal))
+	give(exporter.Counter("node_context_switches_total", "Total number of context switches."), float64(s.ContextSwitches))
+	give(exporter.Counter("node_forks_total", "Total number of forks."), float64(s.ProcessCreated))
+	give(exporter.Gauge("node_boot_time_seconds", "Node boot time, in unixtime."), float64(s.BootTime))
+	give(exporter.Gauge("node_procs_running", "Number of processes in runnable state."), float64(s.ProcessesRunning))
+	give(exporter.Gauge("node_procs_blocked", "Number of processes blocked waiting for I/O to complete."), float64(s.ProcessesBlocked))
 	return nil
 }
 
@@ -76,9 +78,9 @@ func (c *Collector) load(give emit) error {
 	if err != nil {
 		return fmt.Errorf("read load average: %w", err)
 	}
-	give(gauge("node_load1", "1m load average."), l.Load1)
-	give(gauge("node_load5", "5m load average."), l.Load5)
-	give(gauge("node_load15", "15m load average."), l.Load15)
+	give(exporter.Gauge("node_load1", "1m load average."), l.Load1)
+	give(exporter.Gauge("node_load5", "5m load average."), l.Load5)
+	give(exporter.Gauge("node_load15", "15m load average."), l.Load15)
 	return nil
 }
 
@@ -97,10 +99,10 @@ func (c *Collector) pressure(give emit) error {
 			continue
 		}
 		if s.Some != nil {
-			give(counter(p.waiting, "Total time in seconds that processes have waited for "+p.resource+"."), micro(s.Some.Total))
+			give(exporter.Counter(p.waiting, "Total time in seconds that processes have waited for "+p.resource+"."), micro(s.Some.Total))
 		}
 		if s.Full != nil && p.stalled != "" {
-			give(counter(p.stalled, "Total time in seconds no process could make progress for want of "+p.resource+"."), micro(s.Full.Total))
+			give(exporter.Counter(p.stalled, "Total time in seconds no process could make progress for want of "+p.resource+"."), micro(s.Full.Total))
 		}
 	}
 	return errors.Join(errs...)
@@ -116,8 +118,8 @@ func (c *Collector) files(give emit) error {
 	if len(n) != 3 {
 		return fmt.Errorf("read open files: %d numbers in file-nr, want 3", len(n))
 	}
-	give(gauge("node_filefd_allocated", "File descriptor statistics: allocated."), float64(n[0]))
-	give(gauge("node_filefd_maximum", "File descriptor statistics: maximum."), float64(n[2]))
+	give(exporter.Gauge("node_filefd_allocated", "File descriptor statistics: allocated."), float64(n[0]))
+	give(exporter.Gauge("node_filefd_maximum", "File descriptor statistics: maximum."), float64(n[2]))
 	return nil
 }
 
@@ -127,13 +129,13 @@ func (c *Collector) uname(give emit) error {
 		return fmt.Errorf("read uname: %w", err)
 	}
 	text := unix.ByteSliceToString
-	give(gauge("node_uname_info", "Labeled system information as provided by the uname system call.",
+	give(exporter.Gauge("node_uname_info", "Labeled system information as provided by the uname system call.",
 		"sysname", "release", "version", "machine", "nodename", "domainname"), 1,
 		text(u.Sysname[:]), text(u.Release[:]), text(u.Version[:]), text(u.Machine[:]), text(u.Nodename[:]), text(u.Domainname[:]))
 	return nil
 }
 
 func (c *Collector) time(give emit) error {
-	give(gauge("node_time_seconds", "System time in seconds since epoch (1970)."), float64(c.now().UnixNano())/1e9)
+	give(exporter.Gauge("node_time_seconds", "System time in seconds since epoch (1970)."), float64(c.now().UnixNano())/1e9)
 	return nil
 }

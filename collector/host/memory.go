@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"flyball/collector/exporter"
 )
 
 // memory reads what /proc/meminfo has. Which lines there are depends on the kernel.
@@ -52,7 +54,7 @@ func (c *Collector) memory(give emit) error {
 		{"Hugepagesize", m.HugepagesizeBytes},
 	} {
 		if f.bytes != nil {
-			give(gauge("node_memory_"+f.name+"_bytes", "Memory information field "+f.name+"_bytes."), float64(*f.bytes))
+			give(exporter.Gauge("node_memory_"+f.name+"_bytes", "Memory information field "+f.name+"_bytes."), float64(*f.bytes))
 		}
 	}
 	return nil
@@ -72,7 +74,7 @@ func (c *Collector) vmstat(give emit) error {
 	for name, v := range numbers {
 		switch name {
 		case "oom_kill", "pgpgin", "pgpgout", "pswpin", "pswpout", "pgfault", "pgmajfault":
-			give(untyped("node_vmstat_"+name, "/proc/vmstat information field "+name+"."), v)
+			give(exporter.Untyped("node_vmstat_"+name, "/proc/vmstat information field "+name+"."), v)
 		}
 	}
 	return nil

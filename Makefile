@@ -6,7 +6,7 @@ SHELL := bash
 .SILENT:
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fuzz bench vuln clean
+.PHONY: help build run servers test check fuzz bench vuln clean
 
 # What may be set: the version of a release; the arguments of `make run`; how long
 # each fuzz target and each Go benchmark runs.
@@ -43,11 +43,16 @@ build: ## build bin/flyball and bin/app
 run: build ## build, then show the whole loop on this machine (ARGS='--once --report FILE')
 	exec bin/flyball demo $(ARGS)
 
+servers: ## start real servers on loopback until Ctrl-C (ARGS='postgres haproxy cassandra elasticsearch podman')
+	cd deploy/testservers
+	exec go run ./run $(ARGS)
+
 # The root's tests start real programs and measure time, so they run by themselves,
 # after the packages that they are made of.
 test: ## run the tests of all modules, with the race detector where there is a C compiler
 	[ -n "$(race)" ] || echo "no C compiler: testing without the race detector"
 	failed=0
+	go -C deploy/testservers test $(race) ./... || failed=1
 	go -C app test $(race) ./... || failed=1
 	go test $(race) $$(go list ./... | grep -vx flyball) || failed=1
 	go test $(race) . || failed=1
@@ -58,13 +63,15 @@ check: ## formatting, vet, staticcheck, unreached code and go.mod, in all module
 	$(pure)
 	wrong=$$(go $(lint) gofumpt -l .)
 	[ -z "$$wrong" ] || { printf 'not formatted by gofumpt:\n%s\n' "$$wrong"; exit 1; }
-	for module in app . deploy/tools/bench; do
+	for module in app . deploy/testservers deploy/tools/bench; do
 		echo "checking $$module"
 		go -C $$module vet ./...
 		go -C $$module $(lint) staticcheck ./...
 	done
 	for module in app .; do
 		go -C $$module $(lint) deadcode -test ./... | (! grep .)
+	done
+	for module in app . deploy/testservers; do
 		go -C $$module mod tidy -diff
 		go -C $$module mod verify
 	done

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -24,6 +25,7 @@ import (
 	"flyball/collector/host"
 	"flyball/collector/store"
 	"flyball/rules"
+	"flyball/rules/shipped"
 	"flyball/rules/source"
 	"flyball/scaler"
 	"flyball/scaler/journal"
@@ -90,7 +92,7 @@ func open(c Config, file string, log *slog.Logger) (_ *appliance, err error) {
 	}
 	a.store.SetScrapeManager(a.collector.Scrapes())
 	a.groups = alerting.New(alerting.Options{
-		Recorded: a.store.Recorded(), State: a.store.RuleQueryable(), Query: a.store.RuleQuery(),
+		Shipped: shipped.Files(), Recorded: a.store.Recorded(), State: a.store.RuleQueryable(), Query: a.store.RuleQuery(),
 		Registerer: a.registry, Logger: log,
 	})
 	a.fleet = newFleet(c.Data, log, pool.NewMetrics(a.registry))
@@ -132,7 +134,7 @@ func (a *appliance) apply(c Config, set *source.Set) error {
 	if err != nil {
 		return err
 	}
-	scrapes := collector.Config{Prometheus: c.Prometheus, Pools: map[string]collector.Scrape{}}
+	scrapes := collector.Config{Prometheus: c.Prometheus, Pools: map[string]collector.Scrape{}, Watch: c.Collect.Kinds}
 	accept := map[string][]string{}
 	for name, p := range c.Pools {
 		accept[name], scrapes.Pools[name] = p.Accept, collector.Scrape{Path: p.Metrics}
@@ -162,14 +164,23 @@ func (a *appliance) apply(c Config, set *source.Set) error {
 	return nil
 }
 
-// ruleFiles are the files of Prometheus rule groups: ours and those that the
-// `prometheus:` block names.
+// ruleFiles are the files of Prometheus rule groups: the user's, those that the
+// `prometheus:` block names, and those that come with Flyball.
 func ruleFiles(c Config, set *source.Set) ([]string, error) {
 	named, err := alerting.Files(c.Prometheus.RuleFiles)
 	if err != nil {
 		return nil, err
 	}
 	files := slices.Concat(set.Groups, named)
+	if c.Rules.Shipped {
+		own, err := fs.Glob(shipped.Files(), "*.rules.yaml")
+		if err != nil {
+			return nil, fmt.Errorf("list shipped rules: %w", err)
+		}
+		for _, f := range own {
+			files = append(files, alerting.Shipped+f)
+		}
+	}
 	slices.Sort(files)
 	return slices.Compact(files), nil
 }

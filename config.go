@@ -64,10 +64,8 @@ type Limits struct {
 // Collect is what cannot be scraped as it is. Host is nil where it is turned off.
 type Collect struct {
 	Host *Host `yaml:"host" default:"{}" doc:"metrics of this machine; on by default, none turns them off"`
+	collector.Kinds
 }
-
-// Later names the kinds of later versions.
-func (Collect) Later() []string { return []string{"containers", "postgres", "cassandra", "haproxy"} }
 
 // Host is the collection of this machine's metrics.
 type Host struct {
@@ -87,7 +85,8 @@ func (h *Host) UnmarshalText(b []byte) error {
 
 // Rules says where rules are.
 type Rules struct {
-	Dir string `yaml:"dir" default:"rules" doc:"folder of *.scale.yaml and *.rules.yaml"`
+	Dir     string `yaml:"dir" default:"rules" doc:"folder of *.scale.yaml and *.rules.yaml"`
+	Shipped bool   `yaml:"shipped" default:"true" doc:"also use the alerts that come with Flyball"`
 }
 
 // Later names the fields of later versions.
@@ -139,6 +138,7 @@ func (c *Config) resolve(dir string) {
 	for _, p := range c.Pools {
 		p.Resolve(dir)
 	}
+	c.Collect.Resolve(dir)
 	for _, p := range files {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
@@ -189,6 +189,7 @@ func (c Config) Validate() []rules.Fault {
 		wrong("$.limits.per_scrape", "is negative", "write 0 for no limit")
 	}
 	fs = append(fs, c.Web.validate("$.web")...)
+	fs = append(fs, c.Collect.Validate()...)
 	if c.Prometheus != nil {
 		fs = append(fs, collector.Check(c.Prometheus)...)
 	}

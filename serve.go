@@ -112,6 +112,7 @@ func (a *appliance) routes() http.Handler {
 	mux.Handle("POST /api/v1/write", a.guard.act(a.store.WriteHandler()))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.gatherer, promhttp.HandlerOpts{Registry: a.registry}))
 	mux.Handle("GET /sd/pools", a.collector.PoolTargets())
+	mux.Handle("GET /collect/", a.collector.Targets())
 	acts := a.scaler.Handler(a.guard.who)
 	mux.Handle("GET /api/flyball/v1/", a.journal.Handler())
 	mux.Handle("GET /api/flyball/v1/status", acts)
@@ -152,6 +153,7 @@ func (a *appliance) front(w http.ResponseWriter, _ *http.Request) {
   /api/v1            PromQL: a Prometheus data source for Grafana
   /federate          samples for another Prometheus
   /sd/pools          members of the pools, for http_sd_configs
+  /collect           what is watched, and how it is; /collect/<kind>?target=<name> is scraped
   /metrics           Flyball's own metrics
   /-/healthy         fails while a pool goes unjudged
   /api/flyball/v1    status, decisions, explanations; what the commands ask

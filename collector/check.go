@@ -31,7 +31,7 @@ func Check(c *promconfig.Config) []rules.Fault {
 		"the runtime is not configured here", "remove it; set the environment variable GOGC")
 	for i, job := range c.ScrapeConfigs {
 		name := job.JobName
-		add(name == selfJob || name == hostJob || strings.HasPrefix(name, poolJob),
+		add(strings.HasPrefix(name, ownJobs) || strings.HasPrefix(name, poolJob),
 			fmt.Sprintf("scrape_configs[%d].job_name", i),
 			fmt.Sprintf("%q is the name of a job that Flyball makes itself", name), "take another name")
 	}

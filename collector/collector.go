@@ -62,6 +62,7 @@ type Options struct {
 type Config struct {
 	Prometheus *promconfig.Config
 	Pools      map[string]Scrape // by pool
+	Watch      Kinds
 }
 
 // Scrape is how a pool's members are scraped.
@@ -78,6 +79,7 @@ type Collector struct {
 	scrapes   *scrape.Manager
 	discovery *discovery.Manager
 	inside    *inside
+	watch     *watch
 	pools     atomic.Pointer[map[string]Scrape]
 	cancel    context.CancelFunc // ends discovery
 	finders   sync.WaitGroup     // discoverers of our own that run
@@ -88,10 +90,10 @@ type Collector struct {
 // configuration, Run has to be called, be it only to end what discovers.
 func New(o Options) (*Collector, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Collector{options: o, cancel: cancel}
+	c := &Collector{options: o, cancel: cancel, watch: newWatch(o.Logger)}
 	c.pools.Store(&map[string]Scrape{})
 	var err error
-	if c.inside, err = newInside(o); err != nil {
+	if c.inside, err = newInside(o, c.Targets()); err != nil {
 		cancel()
 		return nil, err
 	}
@@ -125,7 +127,7 @@ func (c *Collector) Scrapes() *scrape.Manager { return c.scrapes }
 // Verify tells whether a configuration could be applied, and changes nothing.
 func (c *Collector) Verify(cfg Config) error {
 	_, _, err := c.build(cfg)
-	return err
+	return err // what is watched was checked when it was read: see [Kinds.Validate]
 }
 
 // Apply takes over a configuration. It checks before it changes anything; an
@@ -134,6 +136,10 @@ func (c *Collector) Apply(cfg Config) error {
 	c.applying.Lock()
 	defer c.applying.Unlock()
 	full, found, err := c.build(cfg)
+	if err != nil {
+		return err
+	}
+	next, err := c.watch.prepare(cfg.Watch.entries())
 	if err != nil {
 		return err
 	}
@@ -146,6 +152,7 @@ func (c *Collector) Apply(cfg Config) error {
 	if err := c.discovery.ApplyConfig(found); err != nil {
 		return fmt.Errorf("apply discovery configuration: %w", err)
 	}
+	c.watch.take(next)
 	pools := cfg.Pools
 	c.pools.Store(&pools)
 	return nil
@@ -164,5 +171,6 @@ func (c *Collector) Run(ctx context.Context) error {
 	c.inside.stop()
 	wg.Wait()
 	c.finders.Wait()
+	c.watch.close()
 	return errors.Join(served, scraped)
 }

@@ -16,13 +16,15 @@ import (
 // Addresses of what is scraped without a socket. The top-level domain is
 // reserved for names that are never to be resolved.
 const (
-	selfAddress = "self.flyball.invalid:80"
-	hostAddress = "host.flyball.invalid:80"
+	selfAddress  = "self.flyball.invalid:80"
+	hostAddress  = "host.flyball.invalid:80"
+	watchAddress = "collect.flyball.invalid:80"
 )
 
 var errStopped = errors.New("collector has stopped")
 
-// inside serves Flyball's own metrics and this host's over pipes in memory.
+// inside serves Flyball's own metrics, this host's and those of what is watched
+// over pipes in memory.
 type inside struct {
 	server *http.Server
 	conns  chan net.Conn
@@ -30,10 +32,11 @@ type inside struct {
 	once   sync.Once
 }
 
-func newInside(o Options) (*inside, error) {
+func newInside(o Options, watched http.Handler) (*inside, error) {
 	mux := http.NewServeMux()
 	// What one part does not tell must not cost the rest.
 	lenient := promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}
+	mux.Handle("collect.flyball.invalid/", watched)
 	mux.Handle("self.flyball.invalid/metrics", promhttp.HandlerFor(o.Self, lenient))
 	if o.Host != nil {
 		host := prometheus.NewRegistry()
@@ -47,7 +50,7 @@ func newInside(o Options) (*inside, error) {
 
 // dial connects to what is served inside, and to everything else over the network.
 func (i *inside) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	if addr != selfAddress && addr != hostAddress {
+	if addr != selfAddress && addr != hostAddress && addr != watchAddress {
 		var d net.Dialer
 		return d.DialContext(ctx, network, addr)
 	}

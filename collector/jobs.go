@@ -15,11 +15,12 @@ import (
 )
 
 // Names of our own scrape jobs. A job of the user's cannot have a name that
-// begins like a pool's.
+// begins like one of them.
 const (
 	poolJob = "pool/"
-	selfJob = "flyball/self"
-	hostJob = "flyball/host"
+	ownJobs = "flyball/"
+	selfJob = ownJobs + "self"
+	hostJob = ownJobs + "host"
 )
 
 // build adds our own jobs to the user's, and lists who discovers for which job.
@@ -31,7 +32,7 @@ func (c *Collector) build(cfg Config) (*promconfig.Config, map[string]discovery.
 	full := *cfg.Prometheus
 	full.ScrapeConfigFiles = nil // read just now
 	full.ScrapeConfigs = unlimited(jobs)
-	own := c.builtIn()
+	own := slices.Concat(c.builtIn(), cfg.Watch.jobs())
 	for _, pool := range slices.Sorted(maps.Keys(cfg.Pools)) {
 		if !cfg.Pools[pool].Off {
 			own = append(own, c.poolJob(pool, cfg.Pools[pool]))
@@ -56,20 +57,21 @@ func (c *Collector) build(cfg Config) (*promconfig.Config, map[string]discovery.
 // builtIn are the jobs that exist with no configuration at all.
 func (c *Collector) builtIn() []*promconfig.ScrapeConfig {
 	self := newJob(selfJob)
-	self.ServiceDiscoveryConfigs = fixed(selfAddress, "flyball", c.options.Name)
+	self.ServiceDiscoveryConfigs = discovery.Configs{discovery.StaticConfig{fixed(selfAddress, "flyball", c.options.Name)}}
 	if c.options.Host == nil {
 		return []*promconfig.ScrapeConfig{self}
 	}
 	host := newJob(hostJob)
-	host.ServiceDiscoveryConfigs = fixed(hostAddress, "node", c.options.Name)
+	host.ServiceDiscoveryConfigs = discovery.Configs{discovery.StaticConfig{fixed(hostAddress, "node", c.options.Name)}}
 	return []*promconfig.ScrapeConfig{self, host}
 }
 
-func fixed(addr, job, instance string) discovery.Configs {
-	return discovery.Configs{discovery.StaticConfig{{
+// fixed is one target whose address never changes.
+func fixed(addr, job, instance string) *targetgroup.Group {
+	return &targetgroup.Group{
 		Targets: []model.LabelSet{{model.AddressLabel: model.LabelValue(addr)}},
 		Labels:  model.LabelSet{model.JobLabel: model.LabelValue(job), model.InstanceLabel: model.LabelValue(instance)},
-	}}}
+	}
 }
 
 func (c *Collector) poolJob(pool string, s Scrape) *promconfig.ScrapeConfig {

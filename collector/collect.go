@@ -1,0 +1,86 @@
+package collector
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/model"
+	promconfig "github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/discovery"
+)
+
+// collectPath is where targets are scraped: /collect/<kind>?target=<name>.
+const collectPath = "/collect/"
+
+// spare is the share of a scraper's own deadline that is kept for the way back.
+const spare = 10
+
+// Targets answers scrapes of what is watched, ours and those of another
+// Prometheus: GET /collect/<kind>?target=<name>.
+func (c *Collector) Targets() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+collectPath+"{kind}", c.collect)
+	return mux
+}
+
+func (c *Collector) collect(w http.ResponseWriter, r *http.Request) {
+	kind, name := r.PathValue("kind"), r.URL.Query().Get("target")
+	t := c.watch.find(kind, name)
+	if t == nil {
+		http.Error(w, missing(kind, name, c.watch.names(kind)), http.StatusNotFound)
+		return
+	}
+	ctx, cancel := within(r)
+	defer cancel()
+	reg := prometheus.NewRegistry()
+	if err := reg.Register(t.Within(ctx)); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	// What one part tells wrong must not cost the rest.
+	promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}).ServeHTTP(w, r)
+}
+
+func missing(kind, name string, names []string) string {
+	if len(names) == 0 {
+		return fmt.Sprintf("nothing of the kind %q is watched: name it under collect: in flyball.yaml", kind)
+	}
+	return fmt.Sprintf("no %s is called %q: ask with ?target= and one of %s", kind, name, strings.Join(names, ", "))
+}
+
+// within is a request's context, with the deadline that its scraper tells of.
+func within(r *http.Request) (context.Context, context.CancelFunc) {
+	s, err := strconv.ParseFloat(r.Header.Get("X-Prometheus-Scrape-Timeout-Seconds"), 64)
+	if err != nil || s <= 0 || s > time.Hour.Seconds() {
+		return r.Context(), func() {}
+	}
+	d := time.Duration(s * float64(time.Second))
+	return context.WithTimeout(r.Context(), d-d/spare)
+}
+
+// jobs are the scrape jobs of what is watched: one a kind.
+func (k *Kinds) jobs() []*promconfig.ScrapeConfig {
+	var out []*promconfig.ScrapeConfig
+	targets := map[string]discovery.StaticConfig{}
+	for _, e := range k.entries() {
+		if targets[e.kind] == nil {
+			job := newJob(ownJobs + e.kind)
+			job.MetricsPath = collectPath + e.kind
+			out = append(out, job)
+		}
+		g := fixed(watchAddress, e.kind, e.name)
+		g.Source = e.name
+		g.Targets[0][model.ParamLabelPrefix+"target"] = model.LabelValue(e.name)
+		targets[e.kind] = append(targets[e.kind], g)
+	}
+	for _, job := range out {
+		job.ServiceDiscoveryConfigs = discovery.Configs{targets[strings.TrimPrefix(job.JobName, ownJobs)]}
+	}
+	return out
+}

@@ -1,0 +1,112 @@
+package testservers
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A process is one line of the process table.
+type process struct {
+	pid, parent int
+	state       byte   // R, S, D, T for stopped, Z for ended and not waited for
+	started     string // in ticks since boot: with the pid it names a process for good
+}
+
+// readProcess reads a line of the process table.
+func readProcess(pid int) (process, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return process{}, err
+	}
+	// The name of the program, in parentheses, may hold anything.
+	_, rest, _ := strings.Cut(string(raw[bytes.LastIndexByte(raw, ')')+1:]), " ")
+	fields := strings.Fields(rest)
+	if len(fields) < 20 {
+		return process{}, fmt.Errorf("read /proc/%d/stat: it has %d fields", pid, len(fields))
+	}
+	parent, err := strconv.Atoi(fields[1])
+	return process{pid: pid, parent: parent, state: fields[0][0], started: fields[19]}, err
+}
+
+// running says whether p has not ended yet.
+func (p process) running() bool {
+	now, err := readProcess(p.pid)
+	return err == nil && now.started == p.started && now.state != 'Z'
+}
+
+// belonging returns the running processes of the server in dir: those that carry
+// dir in their environment, and the descendants of those. The environment alone
+// is not enough: the processes of PostgreSQL write over theirs; nor is the
+// process group: each of them has its own.
+func belonging(dir string) []process {
+	table, ours := map[int]process{}, map[int]bool{}
+	paths, _ := filepath.Glob("/proc/[0-9]*")
+	for _, path := range paths {
+		pid, _ := strconv.Atoi(filepath.Base(path))
+		p, err := readProcess(pid)
+		if err != nil || p.state == 'Z' {
+			continue
+		}
+		table[pid] = p
+		env, _ := os.ReadFile(path + "/environ")
+		ours[pid] = bytes.Contains(env, []byte(mark+"="+dir+"/"))
+	}
+	var found []process
+	for pid, p := range table {
+		for up := pid; up != 0; up = table[up].parent {
+			if ours[up] {
+				found = append(found, p)
+				break
+			}
+		}
+	}
+	return found
+}
+
+// halt stops all processes of the server in dir, and returns them once none runs
+// and none can make another.
+func halt(dir string) ([]process, error) {
+	deadline := time.Now().Add(10 * time.Second)
+	for time.Now().Before(deadline) {
+		ps, moving := belonging(dir), false
+		for _, p := range ps {
+			if p.state != 'T' {
+				moving = true
+				_ = syscall.Kill(p.pid, syscall.SIGSTOP) // it may have ended
+			}
+		}
+		if !moving {
+			return ps, nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return belonging(dir), errors.New("its processes do not stop")
+}
+
+// slay kills all processes of the server in dir, and waits until they are gone.
+func slay(dir string) error {
+	ps, err := halt(dir)
+	if err != nil {
+		return err
+	}
+	for _, p := range ps {
+		_ = syscall.Kill(p.pid, syscall.SIGKILL)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for _, p := range ps {
+		for p.running() {
+			if time.Now().After(deadline) {
+				return fmt.Errorf("process %d does not die", p.pid)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	return nil
+}

@@ -25,7 +25,9 @@ type Known struct {
 
 // A Pool is what a rule needs to know of a configured pool.
 type Pool struct {
-	Kind string // its provider, e.g. process
+	Kind   string  // its provider, e.g. process
+	CPUs   float64 // limit of each member; 0: none
+	Memory int64   // limit of each member in bytes; 0: none
 }
 
 // A Set is all that a rules folder holds.

@@ -40,6 +40,26 @@ func load(t *testing.T, dir string, k Known) *Set {
 	return set
 }
 
+func TestBuiltInSignalsOfContainersAreSharesOfTheirLimits(t *testing.T) {
+	dir := folder(t, map[string]string{"web.scale.yaml": "scale: {web: {min: 2, max: 20, signals: {cpu: 60%, memory: 70%}}}\n"})
+	cpu := `sum by (member) (rate(container_cpu_usage_seconds_total{pool="web"}[1m]))`
+	memory := `sum by (member) (container_memory_working_set_bytes{pool="web"}) / `
+	for _, c := range []struct {
+		pool        Pool
+		cpu, memory string
+	}{
+		{Pool{Kind: "container"}, cpu, memory + machine},
+		{Pool{Kind: "container", CPUs: 0.5, Memory: 64 << 20}, cpu + " / 0.5", memory + "67108864"},
+	} {
+		set := load(t, dir, Known{Pools: map[string]Pool{"web": c.pool}, Interval: 15 * time.Second})
+		for _, s := range set.Scale[0].Signals {
+			if want := map[string]string{"cpu": c.cpu, "memory": c.memory}[s.Name]; s.Expr != want || s.Unit != "percent" {
+				t.Errorf("%s of %+v is %s in %s, want %s", s.Name, c.pool, s.Expr, s.Unit, want)
+			}
+		}
+	}
+}
+
 func TestFiveLinesAreAWholeRule(t *testing.T) {
 	dir := folder(t, map[string]string{"web.scale.yaml": "scale:\n  web:\n    min: 2\n    max: 20\n    signals: {cpu: 60%}\n"})
 	cpu := `rate(process_cpu_seconds_total{pool="web"}[1m])`

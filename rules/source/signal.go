@@ -83,20 +83,6 @@ func (l *loader) measure(pool string, s *rules.Signal, path string) {
 	}
 }
 
-// builtin is the expression and unit of a built-in signal; "" if there is none of
-// the name. They read what Prometheus' client libraries export about a process.
-func (l *loader) builtin(pool, name string) (expr, unit string) {
-	of := "{pool=" + strconv.Quote(pool) + "}"
-	switch name {
-	case "cpu": // of one core
-		window := model.Duration(max(time.Minute, 4*l.known.Interval))
-		return "rate(process_cpu_seconds_total" + of + "[" + window.String() + "])", "percent"
-	case "memory": // of the machine's
-		return "process_resident_memory_bytes" + of + " / scalar(max(node_memory_MemTotal_bytes))", "percent"
-	}
-	return "", ""
-}
-
 // builtinHint is what to do about a signal without a query.
 func builtinHint(name string) string {
 	if near := nearest(name, []string{"cpu", "memory"}); near != "" {

@@ -75,7 +75,7 @@ func (h *HAProxy) Socket() string { return filepath.Join(h.dir, "admin.sock") }
 func (h *HAProxy) Port(name string) int { return h.ports[name] }
 
 // Addr returns 127.0.0.1 with the port that the configuration calls name.
-func (h *HAProxy) Addr(name string) string { return fmt.Sprintf("127.0.0.1:%d", h.ports[name]) }
+func (h *HAProxy) Addr(name string) string { return loopback(h.ports[name]) }
 
 // Reload makes the balancer read its configuration anew, as SIGUSR2 does, and
 // returns once the new worker serves. Open connections stay with the old one.

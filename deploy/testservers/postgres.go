@@ -3,7 +3,6 @@ package testservers
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -88,7 +87,7 @@ func (g *Group) placePostgres() (*Postgres, error) {
 func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
 
 // Addr returns where the server listens: 127.0.0.1:port.
-func (p *Postgres) Addr() string { return net.JoinHostPort("127.0.0.1", p.Port()) }
+func (p *Postgres) Addr() string { return loopback(p.number) }
 
 // Port returns the port that the server listens on.
 func (p *Postgres) Port() string { return strconv.Itoa(p.number) }

@@ -1,7 +1,6 @@
 package testservers
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -22,21 +21,30 @@ func reserve(name string) (io.Closer, error) {
 
 // port returns a free port of 127.0.0.1 that stays the server's until it is removed.
 func (s *Server) port() (int, error) {
-	for range 1000 {
-		port := firstPort + rand.IntN(lastPort-firstPort+1)
-		held, err := reserve("port/" + strconv.Itoa(port))
-		if err != nil {
-			continue
-		}
-		if err := bindable("127.0.0.1", port); err != nil {
-			_ = held.Close()
-			continue
-		}
+	port, held, err := freePort()
+	if err == nil {
 		s.held = append(s.held, held)
-		return port, nil
 	}
-	return 0, errors.New("find a free port: 1000 tries were not enough")
+	return port, err
 }
+
+// freePort returns a port of 127.0.0.1 that is this program's until held is closed.
+func freePort() (port int, held io.Closer, err error) {
+	for range 1000 {
+		port = firstPort + rand.IntN(lastPort-firstPort+1)
+		if held, err = reserve("port/" + strconv.Itoa(port)); err != nil {
+			continue
+		}
+		if err = bindable("127.0.0.1", port); err == nil {
+			return port, held, nil
+		}
+		_ = held.Close()
+	}
+	return 0, nil, fmt.Errorf("find a free port: 1000 tries were not enough: %w", err)
+}
+
+// loopback returns 127.0.0.1:port.
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // bindable says whether nobody listens there.
 func bindable(host string, port int) error {

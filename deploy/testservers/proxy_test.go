@@ -129,9 +129,13 @@ func TestProxyWithoutATargetResets(t *testing.T) {
 	}
 	defer held.Close()
 	p := StartProxy(t, loopback(port))
-	conn, r := dial(t, p)
-	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-	if _, err := r.ReadByte(); !errors.Is(err, syscall.ECONNRESET) {
+	conn, err := net.Dial("tcp", p.Addr())
+	if err == nil {
+		defer conn.Close()
+		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_, err = conn.Read(make([]byte, 1))
+	}
+	if !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the connection ended with %v", err)
 	}
 }

@@ -45,14 +45,11 @@ func (r *Runtime) String() string { return r.address }
 // row ends in a newline. HAProxy tells its own errors as text, too; see [Refusal].
 // The answer must come before ctx ends.
 func (r *Runtime) Ask(ctx context.Context, command string) (string, error) {
-	answer, err := r.ask(ctx, command)
-	if ctx.Err() != nil && err != nil {
-		err = fmt.Errorf("no whole answer in time: %w", ctx.Err())
-	}
+	answers, err := r.ask(ctx, command)
 	if err != nil {
-		return "", fmt.Errorf("ask HAProxy at %s to %s: %w", r, subject(command), err)
+		return "", err
 	}
-	return answer, nil
+	return answers[0], nil
 }
 
 // Do gives a command that answers nothing when it is done; an answer is an error.
@@ -71,9 +68,35 @@ func (r *Runtime) Do(ctx context.Context, command string) error {
 	return fmt.Errorf("ask HAProxy at %s to %s: %w", r, subject(command), err)
 }
 
-func (r *Runtime) ask(ctx context.Context, command string) (string, error) {
-	if strings.ContainsAny(command, ";\n\r") {
-		return "", errors.New("more than one command was given")
+// ask gives commands over one connection, so that the same process of HAProxy
+// answers all of them, and returns an answer each. Of several, none may have an
+// empty line within.
+func (r *Runtime) ask(ctx context.Context, commands ...string) ([]string, error) {
+	text, err := r.converse(ctx, commands)
+	if ctx.Err() != nil && err != nil {
+		err = fmt.Errorf("no whole answer in time: %w", ctx.Err())
+	}
+	answers := []string{text}
+	if len(commands) > 1 {
+		answers = strings.Split(text, "\n\n")
+		for i := range answers[:len(answers)-1] {
+			answers[i] += "\n"
+		}
+	}
+	if err == nil && len(answers) != len(commands) {
+		err = exporter.Because(exporter.Protocol, fmt.Errorf("%d answers to %d commands", len(answers), len(commands)))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask HAProxy at %s to %s: %w", r, subject(commands[0]), err)
+	}
+	return answers, nil
+}
+
+func (r *Runtime) converse(ctx context.Context, commands []string) (string, error) {
+	for _, c := range commands {
+		if strings.ContainsAny(c, ";\n\r") {
+			return "", errors.New("more than one command was given")
+		}
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, r.network, r.address)
@@ -83,7 +106,7 @@ func (r *Runtime) ask(ctx context.Context, command string) (string, error) {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // wakes whoever reads
 	defer stop()
-	if _, err := io.WriteString(conn, command+"\n"); err != nil {
+	if _, err := io.WriteString(conn, strings.Join(commands, ";")+"\n"); err != nil {
 		return "", err
 	}
 	return whole(conn)

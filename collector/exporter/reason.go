@@ -21,6 +21,7 @@ const (
 	Denied     = "denied"     // the user or the password is wrong
 	Permission = "permission" // the user may not see this
 	Missing    = "missing"    // the target does not have this
+	Exhausted  = "exhausted"  // the target has no room: connections, memory or disk
 	Protocol   = "protocol"   // the answer is not understood
 	Broken     = "broken"     // anything else
 )

@@ -18,7 +18,6 @@ package haproxy
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/url"
 	"path/filepath"
@@ -70,17 +69,15 @@ func (c Config) Validate() []exporter.Mistake {
 	if r := NewRuntime(c.Socket); r.network == "unix" && len(r.address) > longestPath {
 		ms = append(ms, exporter.Mistake{Field: ".socket", Text: "is longer than the 107 bytes that the name of a socket may have", Hint: "put the socket into a folder with a shorter name"})
 	}
-	if c.Timeout < 0 || c.Timeout > time.Minute {
-		ms = append(ms, exporter.Mistake{Field: ".timeout", Text: c.Timeout.String() + " is not between 0 and 1m", Hint: "write e.g. 5s"})
+	if c.Timeout != 0 && (c.Timeout < 100*time.Millisecond || c.Timeout > time.Minute) {
+		ms = append(ms, exporter.Mistake{Field: ".timeout", Text: c.Timeout.String() + " is not between 100ms and 1m", Hint: "write e.g. 5s"})
 	}
 	return ms
 }
 
-// New makes the exporter of one HAProxy. Nothing is reached yet.
+// New makes the exporter of one HAProxy. Nothing is reached yet, and c
+// is taken for valid.
 func New(c Config, log *slog.Logger) (*exporter.Exporter, error) {
-	if ms := c.Validate(); len(ms) > 0 {
-		return nil, errors.New(ms[0].Field[1:] + " " + ms[0].Text + ": " + ms[0].Hint)
-	}
 	var t target
 	if c.Socket != "" {
 		t.runtime = NewRuntime(c.Socket)

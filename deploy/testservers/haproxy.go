@@ -51,7 +51,7 @@ func (g *Group) StartHAProxy(ctx context.Context, config string) (*HAProxy, erro
 	h := &HAProxy{Server: s, ports: map[string]int{}}
 	s.program = program{
 		path:     path,
-		args:     []string{"-W", "-db", "-f", h.Config()},
+		args:     []string{"-W", "-db", "-S", h.master(), "-f", h.Config()},
 		quit:     syscall.SIGTERM,
 		patience: 20 * time.Second,
 		ready: func(ctx context.Context) error {
@@ -70,6 +70,9 @@ func (h *HAProxy) Config() string { return filepath.Join(h.dir, "haproxy.cfg") }
 
 // Socket returns the path of the Runtime API's socket, of level admin.
 func (h *HAProxy) Socket() string { return filepath.Join(h.dir, "admin.sock") }
+
+// master returns the path of the master's own socket.
+func (h *HAProxy) master() string { return filepath.Join(h.dir, "master.sock") }
 
 // Port returns the port of 127.0.0.1 that the configuration calls name.
 func (h *HAProxy) Port(name string) int { return h.ports[name] }
@@ -99,7 +102,9 @@ func (h *HAProxy) Reconfigure(t testing.TB, config string) {
 // Runtime gives a command to the Runtime API and returns its answer.
 func (h *HAProxy) Runtime(t testing.TB, command string) string {
 	t.Helper()
-	out, err := h.runtime(t.Context(), command)
+	ctx, cancel := context.WithTimeout(t.Context(), h.program.patience)
+	defer cancel()
+	out, err := h.ask(ctx, h.Socket(), command)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,32 +171,41 @@ func (h *HAProxy) reload(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("reload %s: no new worker serves: %w\n%s", h.name, err, h.lastLines())
+			return fmt.Errorf("reload %s: worker %s is not replaced (%v)\n%s", h.name, before, err, h.lastLines())
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
 
-// worker returns the process id of the worker that answers at the Runtime API.
+// worker returns the process id of the worker that serves. The master has to
+// know it, too: while it starts a worker it is deaf to signals.
 func (h *HAProxy) worker(ctx context.Context) (string, error) {
-	out, err := h.runtime(ctx, "show info")
+	// A connection that meets a reload may stay without an answer.
+	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	info, err := h.ask(ctx, h.Socket(), "show info")
 	if err != nil {
 		return "", err
 	}
-	for line := range strings.Lines(out) {
-		if pid, ok := strings.CutPrefix(line, "Pid: "); ok {
-			return strings.TrimSpace(pid), nil
+	_, rest, _ := strings.Cut(info, "\nPid: ")
+	pid, _, _ := strings.Cut(rest, "\n")
+	known, err := h.ask(ctx, h.master(), "show proc")
+	if err != nil {
+		return "", err
+	}
+	now, _, _ := strings.Cut(known, "# old workers")
+	for line := range strings.Lines(now) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == pid && f[1] == "worker" {
+			return pid, nil
 		}
 	}
-	return "", fmt.Errorf("ask %s: it names no worker", h.name)
+	return "", fmt.Errorf("ask %s: its master does not know worker %q", h.name, pid)
 }
 
-// runtime gives a command to the Runtime API.
-func (h *HAProxy) runtime(ctx context.Context, command string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.program.patience)
-	defer cancel()
+// ask gives a command to one of the two sockets.
+func (h *HAProxy) ask(ctx context.Context, socket, command string) (string, error) {
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", h.Socket())
+	conn, err := d.DialContext(ctx, "unix", socket)
 	if err != nil {
 		return "", fmt.Errorf("ask %s: %w", h.name, err)
 	}
@@ -199,7 +213,11 @@ func (h *HAProxy) runtime(ctx context.Context, command string) (string, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = conn.SetDeadline(deadline)
 	}
-	if _, err := io.WriteString(conn, command+"\n"); err != nil {
+	_, err = io.WriteString(conn, command+"\n")
+	if err == nil {
+		err = conn.(*net.UnixConn).CloseWrite() // the master waits for more else
+	}
+	if err != nil {
 		return "", fmt.Errorf("ask %s: %w", h.name, err)
 	}
 	out, err := io.ReadAll(conn)

@@ -103,7 +103,6 @@ func health() []figure {
 		{"lastchg", "bs", gauge, "check_last_change_seconds", 0, "Time since it last went up or down."},
 		{"downtime", "bs", counter, "downtime_seconds_total", 0, "Time that it was down."},
 		{"throttle", "s", gauge, "current_throttle", 0, "Per cent of its weight that a server has in its slow start."},
-		{"check_code", "s", gauge, "check_code", 0, "Code in the answer to the last check, e.g. of HTTP."},
 		{"check_duration", "s", gauge, "check_duration_seconds", milliseconds, "How long the last check took."},
 		{"srv_icur", "s", gauge, "idle_connections_current", 0, "Connections that are kept for reuse."},
 		{"src_ilim", "s", gauge, "idle_connections_limit", 0, "Connections that may be kept for reuse."},

@@ -15,6 +15,7 @@ type stats struct {
 	frontends, backends, servers scope
 
 	checkStatus exporter.Metric
+	checkCode   exporter.Metric
 	byState     exporter.Metric
 	missing     exporter.Metric
 	expected    exporter.Metric
@@ -46,11 +47,12 @@ func checkResults() []string {
 
 func newStats() stats {
 	st := stats{
-		frontends: newScope("f", "haproxy_frontend_", []string{"1xx", "2xx", "3xx", "4xx", "5xx", "other"}, "proxy"),
-		backends:  newScope("b", "haproxy_backend_", []string{"1xx", "2xx", "3xx", "4xx", "5xx", "other"}, "proxy"),
-		servers:   newScope("s", "haproxy_server_", []string{"1xx", "2xx", "3xx", "4xx", "5xx"}, "proxy", "server"),
+		frontends: newScope("f", "haproxy_frontend_", "proxy"),
+		backends:  newScope("b", "haproxy_backend_", "proxy"),
+		servers:   newScope("s", "haproxy_server_", "proxy", "server"),
 
 		checkStatus: exporter.Gauge("haproxy_server_check_status", "1, with what the last check said.", "proxy", "server", "state"),
+		checkCode:   exporter.Gauge("haproxy_server_check_code", "Code in the answer to the last check, e.g. of HTTP.", "proxy", "server"),
 		byState:     exporter.Gauge("haproxy_backend_agg_server_status", "Servers by their state.", "proxy", "state"),
 		missing: exporter.Gauge("haproxy_server_check_missing",
 			"1 if the server is sent requests and no health check would stop that; an agent alone does not, as one that is gone changes nothing.", "proxy", "server"),
@@ -64,7 +66,7 @@ func newStats() stats {
 	return st
 }
 
-func newScope(of, prefix string, codes []string, labels ...string) scope {
+func newScope(of, prefix string, labels ...string) scope {
 	sc := scope{
 		status:      exporter.Gauge(prefix+"status", "1 for the state that it is in.", slices.Concat(labels, []string{"state"})...),
 		utilisation: exporter.Gauge(prefix+"session_utilisation_ratio", "", labels...),
@@ -77,8 +79,8 @@ func newScope(of, prefix string, codes []string, labels ...string) scope {
 		sc.numbers = append(sc.numbers, n)
 	}
 	responses := exporter.Counter(prefix+"http_responses_total", "HTTP responses by the class of their code.", slices.Concat(labels, []string{"code"})...)
-	for _, code := range codes {
-		sc.numbers = append(sc.numbers, number{figure: figure{column: "hrsp_" + code}, metric: responses, values: []string{code}})
+	for _, code := range []string{"1xx", "2xx", "3xx", "4xx", "5xx", "other"} {
+		sc.numbers = append(sc.numbers, number{figure: figure{column: "hrsp_" + code, name: "http_responses_total"}, metric: responses, values: []string{code}})
 	}
 	return sc
 }
@@ -94,7 +96,7 @@ func (st stats) metrics() []exporter.Metric {
 		}
 		ms = append(ms, sc.utilisation)
 	}
-	return append(ms, st.byState, st.checkStatus, st.missing, st.expected, st.left)
+	return append(ms, st.byState, st.checkStatus, st.checkCode, st.missing, st.expected, st.left)
 }
 
 // tell gives the numbers of a table. A cell that is no number costs only itself.
@@ -192,9 +194,17 @@ func serverState(status string) string {
 
 // check tells what the last check said, and whether there is one at all.
 func (a *answer) check(row []string, proxy, server string) {
-	// An asterisk says that the next check is under way.
-	if said := strings.TrimPrefix(a.at(row, "check_status"), "* "); slices.Contains(checkResults(), said) {
+	// An asterisk says that the next check is under way; its code is not known yet.
+	said, underWay := strings.CutPrefix(a.at(row, "check_status"), "* ")
+	if slices.Contains(checkResults(), said) {
 		a.sink.Give(a.checkStatus, 1, proxy, server, said)
+	}
+	code, has, err := a.number(row, "check_code")
+	switch {
+	case err != nil:
+		a.note(err)
+	case has && !underWay:
+		a.sink.Give(a.checkCode, code, proxy, server)
 	}
 	missing := 0.0
 	if a.at(row, "status") == "no check" && a.at(row, "weight") != "0" {
@@ -203,9 +213,14 @@ func (a *answer) check(row []string, proxy, server string) {
 	a.sink.Give(a.missing, missing, proxy, server)
 }
 
-// numbers gives what a row has.
+// numbers gives what a row has. A proxy of TCP has some numbers of HTTP, too, which
+// are always 0.
 func (a *answer) numbers(sc scope, row []string, labels ...string) {
+	tcp := a.at(row, "mode") == "tcp"
 	for _, n := range sc.numbers {
+		if tcp && strings.HasPrefix(n.name, "http_") {
+			continue
+		}
 		v, has, err := a.number(row, n.column)
 		switch {
 		case err != nil:

@@ -20,9 +20,22 @@ const longestSocket = 100
 // ErrRunning means that another balancer holds the control socket.
 var ErrRunning = errors.New("another balancer runs with this control socket")
 
+// errHeld means that somebody else has a lock.
+var errHeld = errors.New("somebody else has it")
+
 // lockSocket takes the lock that goes with a control socket, for as long as the
-// returned file is open: the lock ends with the process, and with nothing else.
+// returned file is open.
 func lockSocket(path string) (*os.File, error) {
+	f, err := lockFile(path)
+	if errors.Is(err, errHeld) {
+		err = fmt.Errorf("lock %s.lock: %w", path, ErrRunning)
+	}
+	return f, err
+}
+
+// lockFile takes the lock that goes with a file, path with .lock, for as long as
+// the returned file is open: the lock ends with the process, and with nothing else.
+func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
@@ -33,7 +46,7 @@ func lockSocket(path string) (*os.File, error) {
 	}
 	_ = f.Close() // nothing was written
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
-		err = ErrRunning
+		err = errHeld
 	}
 	return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 }

@@ -64,7 +64,7 @@ func (b *Balancer) keep() error {
 	if err != nil {
 		return fmt.Errorf("encode the table of members: %w", err)
 	}
-	if err := writeFile(b.cfg.State, raw); err != nil {
+	if err := writeFile(b.cfg.State, raw, 0o600); err != nil {
 		return fmt.Errorf("keep the table of members: %w", err)
 	}
 	return nil
@@ -78,7 +78,7 @@ func (b *Balancer) keepOrSay() {
 }
 
 // writeFile replaces a file whole: a reader, and a crash, see the old or the new.
-func writeFile(path string, raw []byte) (err error) {
+func writeFile(path string, raw []byte, mode fs.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func writeFile(path string, raw []byte) (err error) {
 		}
 	}()
 	_, err = f.Write(raw)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"flyball/deploy/testservers"
 	"flyball/rules"
 )
 
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "balance" {
 		os.Exit(balanceMain(os.Args[2:]))
 	}
-	os.Exit(m.Run())
+	os.Exit(testservers.Main(m))
 }
 
 func balanceMain(args []string) int {

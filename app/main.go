@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help (%w)", err, c.CommandPath(), errUsage)
 	})
-	root.AddCommand(serveCommand(), loadCommand(), versionCommand())
+	root.AddCommand(serveCommand(), migrateCommand(), loadCommand(), versionCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK

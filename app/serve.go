@@ -14,16 +14,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"flyball/app/sqlite"
 	"flyball/app/web"
 )
 
 // serveConfig is what the flags of `serve` say.
 type serveConfig struct {
 	listen     string
-	db         string
-	logFormat  string
+	store      storeConfig
+	log        logConfig
 	web        web.Config
 	drainDelay time.Duration
 	drain      time.Duration
@@ -40,13 +40,14 @@ func serveCommand() *cobra.Command {
 		Long: `Serve the catalogue: REST under /api/products, pages at /, /livez, /readyz, /metrics.
 
 On SIGTERM or SIGINT /readyz turns 503 at once; after --drain-delay the listener
-closes; open requests have --drain to finish. The exit code is 0 if all did.`,
+closes; open requests have --drain to finish. The exit code is 0 if all did.
+
+Each flag may be given in the environment instead: --cassandra-hosts as APP_CASSANDRA_HOSTS.`,
+		Example: `  app serve --db app.db
+  app serve --store cassandra --cassandra-hosts 10.0.0.4,10.0.0.5 --cassandra-user app --cassandra-password-file app.password`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !cmd.Flags().Changed("queue") {
-				c.web.Queue = queuePerWorker * max(c.web.Workers, 0)
-			}
-			if err := c.validate(); err != nil {
+			if err := c.prepare(cmd.Flags()); err != nil {
 				return fmt.Errorf("%w (%w)", err, errUsage)
 			}
 			return serve(cmd.Context(), c, cmd.ErrOrStderr())
@@ -54,8 +55,8 @@ closes; open requests have --drain to finish. The exit code is 0 if all did.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "address to serve on; port 0 takes a free one")
-	f.StringVar(&c.db, "db", "app.db", "SQLite file; several processes may share it")
-	f.StringVar(&c.logFormat, "log", "text", "form of the log on stderr: text or json")
+	c.store.register(f)
+	c.log.register(f)
 	f.IntVar(&c.web.Workers, "workers", 0, "requests served at once, the rest wait; 0 is unbounded")
 	f.IntVar(&c.web.Queue, "queue", 0, "requests that wait at most; over it 503 (default 64 per worker)")
 	f.DurationVar(&c.web.ServiceTime, "service-time", 0, "hold the worker this long in addition, asleep: for demos and tests")
@@ -64,33 +65,30 @@ closes; open requests have --drain to finish. The exit code is 0 if all did.`,
 	return cmd
 }
 
-func (c serveConfig) validate() error {
-	errs := []error{c.web.Validate()}
+// prepare completes what the flags say and says everything that is wrong with it.
+func (c *serveConfig) prepare(flags *pflag.FlagSet) error {
+	if err := fromEnvironment(flags); err != nil {
+		return err
+	}
+	if !flags.Changed("queue") {
+		c.web.Queue = queuePerWorker * max(c.web.Workers, 0)
+	}
+	errs := []error{c.store.validate(flags), c.log.validate(), c.web.Validate()}
 	if c.drainDelay < 0 || c.drain < 0 {
 		errs = append(errs, errors.New("drain: must not be negative"))
-	}
-	if c.logFormat != "text" && c.logFormat != "json" {
-		errs = append(errs, fmt.Errorf("log: %q is not a form: text and json are", c.logFormat))
 	}
 	return errors.Join(errs...)
 }
 
-func (c serveConfig) logger(w io.Writer) *slog.Logger {
-	if c.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, nil))
-	}
-	return slog.New(slog.NewTextHandler(w, nil))
-}
-
 // serve wires the service and runs it until the context ends and it has drained.
 func serve(ctx context.Context, c serveConfig, stderr io.Writer) (err error) {
-	log := c.logger(stderr)
-	store, err := sqlite.Open(ctx, c.db)
+	log, metrics := c.log.logger(stderr), registry()
+	store, err := c.store.open(ctx, log, metrics)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	c.web.Store, c.web.Logger, c.web.Registry = store, log, registry()
+	c.web.Store, c.web.Logger, c.web.Registry = store, log, metrics
 	service, err := web.New(c.web)
 	if err != nil {
 		return fmt.Errorf("make service: %w", err)
@@ -99,7 +97,7 @@ func serve(ctx context.Context, c serveConfig, stderr io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.listen, err)
 	}
-	log.Info("serving", "addr", ln.Addr().String(), "db", c.db, "workers", c.web.Workers, "queue", c.web.Queue)
+	log.Info("serving", "addr", ln.Addr().String(), "store", c.store.kind, "workers", c.web.Workers, "queue", c.web.Queue)
 	return c.run(ctx, ln, service, log)
 }
 

@@ -23,6 +23,31 @@ func (ps Parameters) Text() string {
 	return b.String()
 }
 
+// Encode writes parameters as one JSON object, as a store keeps them. None at all are
+// an empty one.
+func (ps Parameters) Encode() (string, error) {
+	if ps == nil {
+		ps = Parameters{}
+	}
+	b, err := json.Marshal(ps)
+	if err != nil {
+		return "", fmt.Errorf("encode parameters: %w", err)
+	}
+	return string(b), nil
+}
+
+// DecodeParameters reads what [Parameters.Encode] writes. Numbers stay as they were
+// written.
+func DecodeParameters(s string) (Parameters, error) {
+	var ps Parameters
+	dec := json.NewDecoder(strings.NewReader(s))
+	dec.UseNumber()
+	if err := dec.Decode(&ps); err != nil {
+		return nil, fmt.Errorf("decode parameters: %w", err)
+	}
+	return ps, nil
+}
+
 func scalarText(v any) string {
 	if s, ok := v.(string); ok && bare(s) {
 		return s

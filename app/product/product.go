@@ -67,6 +67,9 @@ func NewID(now time.Time) string {
 	return fmt.Sprintf("%012x%s", now.UnixMilli(), hex.EncodeToString(tail[:]))
 }
 
+// NewVersion makes a text that is never made twice.
+func NewVersion() string { return strings.ToLower(rand.Text())[:16] }
+
 // Validate says what is wrong with what a client may set (id, type, name,
 // parameters): nil, or [Faults] with every mistake in it.
 func (p Product) Validate() error {

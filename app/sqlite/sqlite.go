@@ -8,14 +8,11 @@ package sqlite
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"flyball/app/product"
@@ -73,11 +70,11 @@ const columns = "id, type, name, parameters, version, created, updated"
 
 // Create is described at [product.Store].
 func (s *Store) Create(ctx context.Context, p product.Product) (product.Product, error) {
-	params, err := encode(p.Parameters)
+	params, err := p.Parameters.Encode()
 	if err != nil {
 		return product.Product{}, err
 	}
-	p.Version = newVersion()
+	p.Version = product.NewVersion()
 	err = patiently(ctx, func(ctx context.Context) error {
 		row := s.write.QueryRowContext(ctx, "INSERT INTO product ("+columns+") VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING "+columns,
 			p.ID, p.Type, p.Name, params, p.Version, p.Created.UnixMicro(), p.Updated.UnixMicro())
@@ -105,11 +102,11 @@ func (s *Store) Get(ctx context.Context, id string) (p product.Product, err erro
 
 // Update is described at [product.Store].
 func (s *Store) Update(ctx context.Context, p product.Product) (product.Product, error) {
-	params, err := encode(p.Parameters)
+	params, err := p.Parameters.Encode()
 	if err != nil {
 		return product.Product{}, err
 	}
-	next := newVersion()
+	next := product.NewVersion()
 	err = patiently(ctx, func(ctx context.Context) error {
 		row := s.write.QueryRowContext(ctx, "UPDATE product SET type = ?, name = ?, parameters = ?, version = ?, updated = ? WHERE id = ? AND (? = '' OR version = ?) RETURNING "+columns,
 			p.Type, p.Name, params, next, p.Updated.UnixMicro(), p.ID, p.Version, p.Version)
@@ -162,9 +159,6 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-// newVersion makes a text that is never made twice.
-func newVersion() string { return strings.ToLower(rand.Text())[:16] }
-
 // or gives what was read, or what stood there before if the reading failed.
 func or(got, before product.Product, err error) product.Product {
 	if err != nil {
@@ -180,17 +174,6 @@ func result(p product.Product, operation string, err error) (product.Product, er
 	return p, nil
 }
 
-func encode(ps product.Parameters) (string, error) {
-	if ps == nil {
-		ps = product.Parameters{}
-	}
-	b, err := json.Marshal(ps)
-	if err != nil {
-		return "", fmt.Errorf("encode parameters: %w", err)
-	}
-	return string(b), nil
-}
-
 type row interface{ Scan(dest ...any) error }
 
 func scan(r row) (product.Product, error) {
@@ -203,10 +186,9 @@ func scan(r row) (product.Product, error) {
 		return product.Product{}, err
 	}
 	p.Created, p.Updated = time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
-	dec := json.NewDecoder(strings.NewReader(params))
-	dec.UseNumber()
-	if err := dec.Decode(&p.Parameters); err != nil {
-		return product.Product{}, fmt.Errorf("decode parameters of %s: %w", p.ID, err)
+	var err error
+	if p.Parameters, err = product.DecodeParameters(params); err != nil {
+		return product.Product{}, fmt.Errorf("product %s: %w", p.ID, err)
 	}
 	return p, nil
 }

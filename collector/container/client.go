@@ -41,6 +41,7 @@ func Dial(socket string) (*client.Client, error) {
 	c, err := client.New(
 		client.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: client.CheckRedirect}),
 		client.WithHost(socket),
+		client.WithScheme("http"), // or it would take TLS for meant, which the transport can do
 		client.WithDialContext(dialer(network, address)),
 		client.WithUserAgent("flyball"),
 	)

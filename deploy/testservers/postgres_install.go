@@ -15,12 +15,14 @@ import (
 )
 
 // postgresSettings are those that all servers share. Nothing is synced: a killed
-// server loses nothing by that, only a killed machine would.
+// server loses nothing by that, only a killed machine would. Shared memory is
+// kept in the data directory, so that a killed server leaves none in /dev/shm.
 const postgresSettings = `
 listen_addresses = '127.0.0.1'
 fsync = off
 full_page_writes = off
 shared_buffers = 32MB
+dynamic_shared_memory_type = mmap
 max_connections = 50
 wal_level = replica
 wal_log_hints = on

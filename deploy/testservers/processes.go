@@ -15,6 +15,7 @@ import (
 // A process is one line of the process table.
 type process struct {
 	pid, parent int
+	program     string // its name, of which the kernel keeps 15 bytes
 	state       byte   // R, S, D, T for stopped, Z for ended and not waited for
 	started     string // in ticks since boot: with the pid it names a process for good
 }
@@ -26,13 +27,16 @@ func readProcess(pid int) (process, error) {
 		return process{}, err
 	}
 	// The name of the program, in parentheses, may hold anything.
-	_, rest, _ := strings.Cut(string(raw[bytes.LastIndexByte(raw, ')')+1:]), " ")
-	fields := strings.Fields(rest)
+	begin, end := bytes.IndexByte(raw, '(')+1, bytes.LastIndexByte(raw, ')')
+	if begin > end {
+		return process{}, fmt.Errorf("read /proc/%d/stat: it names no program", pid)
+	}
+	fields := strings.Fields(string(raw[end+1:]))
 	if len(fields) < 20 {
 		return process{}, fmt.Errorf("read /proc/%d/stat: it has %d fields", pid, len(fields))
 	}
 	parent, err := strconv.Atoi(fields[1])
-	return process{pid: pid, parent: parent, state: fields[0][0], started: fields[19]}, err
+	return process{pid: pid, parent: parent, program: string(raw[begin:end]), state: fields[0][0], started: fields[19]}, err
 }
 
 // running says whether p has not ended yet.
@@ -44,14 +48,15 @@ func (p process) running() bool {
 // belonging returns the running processes of the server in dir: those that carry
 // dir in their environment, and the descendants of those. The environment alone
 // is not enough: the processes of PostgreSQL write over theirs; nor is the
-// process group: each of them has its own.
+// process group: each of them has its own. The name server of podman's networks
+// is nobody's: it serves all engines of the machine, and ends with the last one.
 func belonging(dir string) []process {
 	table, ours := map[int]process{}, map[int]bool{}
 	paths, _ := filepath.Glob("/proc/[0-9]*")
 	for _, path := range paths {
 		pid, _ := strconv.Atoi(filepath.Base(path))
 		p, err := readProcess(pid)
-		if err != nil || p.state == 'Z' {
+		if err != nil || p.state == 'Z' || p.program == "aardvark-dns" {
 			continue
 		}
 		table[pid] = p

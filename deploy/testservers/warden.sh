@@ -3,7 +3,8 @@
 #
 # The pipe's other end is open as long as that program lives. If it cleaned up,
 # the directory is gone by then, and there is nothing to do. A process belongs to
-# the directory if it carries it in its environment, or if its parent belongs.
+# the directory if it carries it in its environment, or if its parent belongs. The
+# name server of podman's networks serves other engines, too, and ends by itself.
 trap '' HUP INT TERM
 dir=$1
 read -r _
@@ -11,7 +12,11 @@ read -r _
 
 # belonging writes the process ids of all that belong.
 belonging() {
-	found=" $(cd /proc && grep -lzF "FLYBALL_TESTSERVER=$dir/" [0-9]*/environ 2>/dev/null | sed 's|/.*||' | tr '\n' ' ')"
+	found=" $(cd /proc && grep -lzF "FLYBALL_TESTSERVER=$dir/" [0-9]*/environ 2>/dev/null |
+		while read -r file; do
+			pid=${file%/*}
+			grep -qsx aardvark-dns "$pid/comm" || echo "$pid"
+		done | tr '\n' ' ')"
 	more=yes
 	while [ -n "$more" ]; do
 		more=
@@ -36,7 +41,7 @@ done
 [ -z "$known" ] || kill -KILL $known 2>/dev/null
 
 for script in "$dir"/*/leave.sh; do
-	[ ! -e "$script" ] || sh "$script"
+	[ ! -e "$script" ] || (cd "${script%/*}" && sh ./leave.sh)
 done
 for file in "$dir"/*/data/postmaster.pid; do
 	[ ! -e "$file" ] || ipcrm -m "$(sed -n '7s/.* //p' "$file")"

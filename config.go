@@ -20,6 +20,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"flyball/collector"
+	engine "flyball/collector/container"
+	"flyball/collector/haproxy"
 	"flyball/rules"
 	"flyball/rules/source"
 	"flyball/scaler/pool"
@@ -126,6 +128,7 @@ func readConfig(file string, b []byte) (Config, []source.Problem) {
 		c.Collect.Host = nil
 	}
 	c.resolve(filepath.Dir(file))
+	c.connect()
 	ps = append(ps, c.loadPrometheus(b)...)
 	faults := slices.DeleteFunc(c.Validate(), func(f rules.Fault) bool { return source.Spoilt(ps, f.Path) })
 	ps = append(ps, source.Place(file, b, faults)...)
@@ -144,6 +147,32 @@ func (c *Config) resolve(dir string) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
+}
+
+// connect gives pools what is configured elsewhere: the socket of the HAProxy that
+// they name, and the watch over the engine that their containers are on, which
+// their built-in signals are read from.
+func (c *Config) connect() {
+	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
+		p := c.Pools[name]
+		if p.Traffic != nil {
+			p.Socket = c.edge(p.Traffic.HAProxy).Socket
+			c.Pools[name] = p
+		}
+		if p.Container == nil || slices.ContainsFunc(c.Collect.Containers, func(e collector.Engine) bool { return e.Socket == p.Container.Socket }) {
+			continue
+		}
+		c.Collect.Containers = append(c.Collect.Containers, collector.Engine{Config: engine.Config{Name: "pool-" + name, Socket: p.Container.Socket}})
+	}
+}
+
+// edge is the HAProxy of a name; one without a name if there is none.
+func (c *Config) edge(name string) haproxy.Config {
+	i := slices.IndexFunc(c.Collect.HAProxy, func(h haproxy.Config) bool { return h.Name == name })
+	if i < 0 || name == "" {
+		return haproxy.Config{}
+	}
+	return c.Collect.HAProxy[i]
 }
 
 // loadPrometheus lets Prometheus read its block, and adds the site's label.
@@ -238,10 +267,32 @@ func (c Config) validatePools() []rules.Fault {
 				Hint: "give the balancer an address of its own",
 			})
 		}
+		fs = append(fs, c.validateEdge(p, path+".traffic.haproxy")...)
 		fs = append(fs, p.Validate(path)...)
 		fs = append(fs, validateAccept(p.Accept, path+".accept")...)
 	}
 	return append(fs, pool.Conflicts("$.pools", c.Pools)...)
+}
+
+// validateEdge checks that the HAProxy of a pool is there to be spoken to.
+func (c Config) validateEdge(p pool.Config, path string) []rules.Fault {
+	if p.Traffic == nil || p.Traffic.HAProxy == "" {
+		return nil
+	}
+	name := p.Traffic.HAProxy
+	switch edge := c.edge(name); {
+	case edge.Name == "":
+		return []rules.Fault{{
+			Path: path, Text: "no HAProxy is called " + strconv.Quote(name),
+			Hint: "write collect: {haproxy: [{name: " + name + ", socket: /run/haproxy/admin.sock}]}",
+		}}
+	case edge.Socket == "":
+		return []rules.Fault{{
+			Path: path, Text: "the HAProxy " + strconv.Quote(name) + " has no socket",
+			Hint: "its statistics page is for reading only: write its socket, of level admin, under collect",
+		}}
+	}
+	return nil
 }
 
 // validateAccept checks the selectors of series that may drive a pool.
@@ -274,8 +325,12 @@ func wrongAddress(s string) string {
 // Known is what rules are checked against.
 func (c Config) Known() source.Known {
 	pools := map[string]source.Pool{}
-	for name := range c.Pools {
-		pools[name] = source.Pool{Kind: "process"}
+	for name, p := range c.Pools {
+		known := source.Pool{Kind: "process"}
+		if m := p.Container; m != nil {
+			known = source.Pool{Kind: "container", CPUs: m.CPUs, Memory: int64(m.Memory)}
+		}
+		pools[name] = known
 	}
 	k := source.Known{Pools: pools}
 	if c.Prometheus != nil {
@@ -285,17 +340,4 @@ func (c Config) Known() source.Known {
 }
 
 // configSchema is flyball.yaml as JSON Schema.
-func configSchema() []byte { return source.Schema[Config]("flyball.yaml", poolDocs()) }
-
-// poolDocs describes the fields of pools whose types tell programmers instead.
-func poolDocs() map[string]string {
-	return map[string]string{
-		"pools.*.process.command": "program and arguments; {port}, {addr}, {name} and {dir} are the member's own",
-		"pools.*.process.ports":   "range of ports, first-last; each member gets one",
-		"pools.*.process.dir":     "working folder of the members; by default the pool's folder below data",
-		"pools.*.process.env":     "environment of the members; a variable without a value is passed on from Flyball's own",
-		"pools.*.process.grace":   "how long a member may take to end once it is asked to; default 10s",
-		"pools.*.traffic.balance": "host:port at which Flyball's own balancer listens",
-		"pools.*.traffic.control": "the balancer's unix socket; by default in the pool's folder below data",
-	}
-}
+func configSchema() []byte { return source.Schema[Config]("flyball.yaml", nil) }

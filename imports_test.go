@@ -23,11 +23,11 @@ func importTable() map[string][]string {
 			"alerting", "collector", "collector/*", "dashboards", "deploy/demo", "rules", "rules/*",
 			"scaler", "scaler/*", "scaler/pool/*",
 		},
-		"rules":               {},
-		"rules/source":        {"rules"},
-		"rules/forecast":      {"rules"},
-		"rules/replay":        {"rules", "rules/source", "rules/forecast", "collector/store", "scaler/journal"},
-		"rules/shipped":       {},
+		"rules":          {},
+		"rules/source":   {"rules"},
+		"rules/forecast": {"rules"},
+		"rules/replay":   {"rules", "rules/source", "rules/forecast", "collector/store", "scaler/journal"},
+		"rules/shipped":  {},
 		"collector": {
 			"rules", "collector/exporter", "collector/host", "collector/container", "collector/cassandra",
 			"collector/postgres", "collector/haproxy", "collector/nginx", "collector/synthetic",
@@ -50,7 +50,7 @@ func importTable() map[string][]string {
 		"scaler/failover":     {"rules", "scaler/journal", "collector/postgres", "collector/haproxy"},
 		"alerting":            {"rules", "scaler/journal"},
 		"dashboards":          {"rules", "scaler/journal"},
-		"deploy/demo":         {"rules", "scaler", "scaler/journal"},
+		"deploy/demo":         {"rules", "scaler", "scaler/journal", "collector/container"},
 	}
 }
 

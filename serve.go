@@ -112,6 +112,7 @@ func (a *appliance) routes() http.Handler {
 	mux.Handle("POST /api/v1/write", a.guard.act(a.store.WriteHandler()))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.gatherer, promhttp.HandlerOpts{Registry: a.registry}))
 	mux.Handle("GET /sd/pools", a.collector.PoolTargets())
+	mux.Handle("GET /collect", a.collector.Targets())
 	mux.Handle("GET /collect/", a.collector.Targets())
 	acts := a.scaler.Handler(a.guard.who)
 	mux.Handle("GET /api/flyball/v1/", a.journal.Handler())

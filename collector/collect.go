@@ -22,9 +22,10 @@ const collectPath = "/collect/"
 const spare = 10
 
 // Targets answers scrapes of what is watched, ours and those of another
-// Prometheus: GET /collect/<kind>?target=<name>.
+// Prometheus: GET /collect/<kind>?target=<name>; GET /collect lists all.
 func (c *Collector) Targets() http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /collect", c.index)
 	mux.HandleFunc("GET "+collectPath+"{kind}", c.collect)
 	return mux
 }

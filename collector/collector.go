@@ -126,7 +126,7 @@ func (c *Collector) Scrapes() *scrape.Manager { return c.scrapes }
 
 // Verify tells whether a configuration could be applied, and changes nothing.
 func (c *Collector) Verify(cfg Config) error {
-	_, _, err := c.build(cfg)
+	_, _, err := c.build(cfg, nil)
 	return err // what is watched was checked when it was read: see [Kinds.Validate]
 }
 
@@ -135,11 +135,11 @@ func (c *Collector) Verify(cfg Config) error {
 func (c *Collector) Apply(cfg Config) error {
 	c.applying.Lock()
 	defer c.applying.Unlock()
-	full, found, err := c.build(cfg)
+	next, err := c.watch.prepare(cfg.Watch.entries())
 	if err != nil {
 		return err
 	}
-	next, err := c.watch.prepare(cfg.Watch.entries())
+	full, found, err := c.build(cfg, next)
 	if err != nil {
 		return err
 	}

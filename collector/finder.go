@@ -46,16 +46,22 @@ type finder struct{ finderConfig }
 // Run sends the pool's targets now and at every change, until the context ends.
 func (f finder) Run(ctx context.Context, up chan<- []*targetgroup.Group) {
 	defer f.running.Done()
+	follow(ctx, up, f.roster.Changed, func() *targetgroup.Group {
+		return group(f.pool, targets(f.roster.Members()[f.pool], f.port))
+	})
+}
+
+// follow sends targets now and at every change, until the context ends.
+func follow(ctx context.Context, up chan<- []*targetgroup.Group, changed func() <-chan struct{}, now func() *targetgroup.Group) {
 	for {
-		changed := f.roster.Changed() // before the members, lest a change is missed
-		g := group(f.pool, targets(f.roster.Members()[f.pool], f.port))
+		next := changed() // before the targets, lest a change is missed
 		select {
-		case up <- []*targetgroup.Group{g}:
+		case up <- []*targetgroup.Group{now()}:
 		case <-ctx.Done():
 			return
 		}
 		select {
-		case <-changed:
+		case <-next:
 		case <-ctx.Done():
 			return
 		}

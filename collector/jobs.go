@@ -24,7 +24,7 @@ const (
 )
 
 // build adds our own jobs to the user's, and lists who discovers for which job.
-func (c *Collector) build(cfg Config) (*promconfig.Config, map[string]discovery.Configs, error) {
+func (c *Collector) build(cfg Config, watched map[string]*watched) (*promconfig.Config, map[string]discovery.Configs, error) {
 	jobs, err := cfg.Prometheus.GetScrapeConfigs()
 	if err != nil {
 		return nil, nil, fmt.Errorf("read scrape configurations: %w", err)
@@ -32,7 +32,7 @@ func (c *Collector) build(cfg Config) (*promconfig.Config, map[string]discovery.
 	full := *cfg.Prometheus
 	full.ScrapeConfigFiles = nil // read just now
 	full.ScrapeConfigs = unlimited(jobs)
-	own := slices.Concat(c.builtIn(), cfg.Watch.jobs())
+	own := slices.Concat(c.builtIn(), cfg.Watch.jobs(), c.engineJobs(cfg.Watch, watched))
 	for _, pool := range slices.Sorted(maps.Keys(cfg.Pools)) {
 		if !cfg.Pools[pool].Off {
 			own = append(own, c.poolJob(pool, cfg.Pools[pool]))

@@ -4,15 +4,26 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strconv"
 
+	"flyball/collector/cassandra"
 	"flyball/collector/exporter"
+	"flyball/collector/haproxy"
+	"flyball/collector/nginx"
+	"flyball/collector/postgres"
 	"flyball/rules"
 )
 
 // Kinds is what is watched because it cannot be scraped as it is: the lists of
 // the block collect. Each target has a name of its own within its kind.
-type Kinds struct{}
+type Kinds struct {
+	Containers []Engine           `yaml:"containers" doc:"container engines, Docker or podman: their containers, and those that ask to be scraped"`
+	Postgres   []postgres.Config  `yaml:"postgres" doc:"PostgreSQL servers"`
+	Cassandra  []cassandra.Config `yaml:"cassandra" doc:"Cassandra rings"`
+	HAProxy    []haproxy.Config   `yaml:"haproxy" doc:"HAProxies"`
+	Nginx      []nginx.Config     `yaml:"nginx" doc:"nginx servers with stub_status"`
+}
 
 // settings are a target's configuration.
 type settings interface {
@@ -31,7 +42,13 @@ type entry struct {
 
 // entries lists all targets, kind by kind.
 func (k *Kinds) entries() []entry {
-	return nil
+	return slices.Concat(
+		entriesOf("containers", engineKind, k.Containers, func(c Engine) string { return c.Name }, newEngine),
+		entriesOf("postgres", "postgres", k.Postgres, func(c postgres.Config) string { return c.Name }, postgres.New),
+		entriesOf("cassandra", "cassandra", k.Cassandra, func(c cassandra.Config) string { return c.Name }, cassandra.New),
+		entriesOf("haproxy", "haproxy", k.HAProxy, func(c haproxy.Config) string { return c.Name }, haproxy.New),
+		entriesOf("nginx", "nginx", k.Nginx, func(c nginx.Config) string { return c.Name }, nginx.New),
+	)
 }
 
 // entriesOf makes entries of the targets of one kind.

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +29,7 @@ type runner interface {
 
 // watched is one target of the configuration.
 type watched struct {
+	life   uint64 // counts those that were ever made
 	kind   string // the metrics' path is /collect/<kind>
 	name   string
 	config any // compared over a reload
@@ -44,6 +44,7 @@ type watch struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
+	lives   uint64
 	targets map[string]*watched // by kind/name
 }
 
@@ -67,7 +68,8 @@ func (w *watch) prepare(entries []entry) (map[string]*watched, error) {
 		if err != nil {
 			return nil, fmt.Errorf("watch %s %s: %w", e.kind, e.name, err)
 		}
-		next[key] = &watched{kind: e.kind, name: e.name, config: e.config, target: made}
+		w.lives++
+		next[key] = &watched{life: w.lives, kind: e.kind, name: e.name, config: e.config, target: made}
 	}
 	return next, nil
 }
@@ -130,14 +132,23 @@ func (w *watch) find(kind, name string) target {
 	return nil
 }
 
-// names lists the targets of a kind, sorted.
-func (w *watch) names(kind string) []string {
+// all lists the targets, sorted by kind and name.
+func (w *watch) all() []*watched {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var out []string
+	var out []*watched
 	for _, key := range slices.Sorted(maps.Keys(w.targets)) {
-		if k, name, _ := strings.Cut(key, "/"); k == kind {
-			out = append(out, name)
+		out = append(out, w.targets[key])
+	}
+	return out
+}
+
+// names lists the targets of a kind, sorted.
+func (w *watch) names(kind string) []string {
+	var out []string
+	for _, t := range w.all() {
+		if t.kind == kind {
+			out = append(out, t.name)
 		}
 	}
 	return out

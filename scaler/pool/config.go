@@ -3,12 +3,12 @@ package pool
 import (
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"flyball/rules"
+	"flyball/scaler/pool/container"
 	"flyball/scaler/pool/process"
 	"flyball/scaler/traffic"
 )
@@ -16,17 +16,23 @@ import (
 // Config is one pool: whose members it has, how they are asked whether they are
 // ready, and who sends them requests.
 type Config struct {
-	Process *process.Config `yaml:"process" doc:"members are processes on this machine"`
+	Process   *process.Config   `yaml:"process" doc:"members are processes on this machine"`
+	Container *container.Config `yaml:"container" doc:"members are containers on a Docker-compatible engine of this machine"`
+
 	Ready   Ready           `yaml:"ready" doc:"the members' own word on whether they take requests; by default a TCP connection"`
 	Traffic *traffic.Config `yaml:"traffic" doc:"who sends requests to the members; by default nobody that Flyball could steer"`
 	Drain   time.Duration   `yaml:"drain" default:"30s" doc:"how long a member that is out of rotation may finish its open requests"`
 	Metrics string          `yaml:"metrics" default:"/metrics" doc:"path at which members are scraped"`
 	Accept  []string        `yaml:"accept" doc:"selectors of series written in from outside that may drive this pool; none by default"`
 	DryRun  bool            `yaml:"dry_run" doc:"decide, log what would be done, and do nothing"`
+
+	// Socket is that of the HAProxy which Traffic names. It is not written with
+	// the pool, but filled in from where that HAProxy is configured.
+	Socket string
 }
 
 // Later names the providers of later versions.
-func (Config) Later() []string { return []string{"container", "digitalocean", "gce", "exec"} }
+func (Config) Later() []string { return []string{"digitalocean", "gce", "exec"} }
 
 // Ready is how a member is asked whether it takes requests.
 type Ready struct {
@@ -63,8 +69,11 @@ func (c Config) Resolve(dir string) {
 	if c.Process != nil {
 		c.Process.Resolve(dir)
 	}
-	if t := c.Traffic; t != nil && t.Control != "" && !filepath.IsAbs(t.Control) {
-		t.Control = filepath.Join(dir, t.Control)
+	if c.Container != nil {
+		c.Container.Resolve(dir)
+	}
+	if c.Traffic != nil {
+		c.Traffic.Resolve(dir)
 	}
 }
 
@@ -75,10 +84,15 @@ func (c Config) Validate(path string) []rules.Fault {
 	wrong := func(where, text, hint string) {
 		fs = append(fs, rules.Fault{Path: path + where, Text: text, Hint: hint})
 	}
-	if c.Process == nil {
-		wrong("", "does not say what its members are", "write process: {command: [...], ports: 20000-20099}")
-	} else {
+	switch {
+	case c.Process == nil && c.Container == nil:
+		wrong("", "does not say what its members are", "write process: {command: [...], ports: 20000-20099}, or container: {image: ..., port: 8080}")
+	case c.Process != nil && c.Container != nil:
+		wrong(".container", "contradicts process", "leave one of them out: members are one or the other")
+	case c.Process != nil:
 		fs = append(fs, c.Process.Validate(path+".process")...)
+	default:
+		fs = append(fs, c.Container.Validate(path+".container")...)
 	}
 	fs = append(fs, c.Ready.validate(path+".ready")...)
 	if c.Traffic != nil {
@@ -150,7 +164,13 @@ func conflicts(path, other string, a, b Config) []rules.Fault {
 	if a.Traffic == nil || b.Traffic == nil {
 		return fs
 	}
-	if a.Traffic.Balance == b.Traffic.Balance {
+	if a.Traffic.HAProxy != "" && a.Traffic.HAProxy == b.Traffic.HAProxy && a.Traffic.Backend == b.Traffic.Backend {
+		fs = append(fs, rules.Fault{
+			Path: path + ".traffic.backend", Text: fmt.Sprintf("is the backend of pool %s, too", other),
+			Hint: "give each pool a backend of its own",
+		})
+	}
+	if a.Traffic.Balance != "" && a.Traffic.Balance == b.Traffic.Balance {
 		fs = append(fs, rules.Fault{
 			Path: path + ".traffic.balance", Text: fmt.Sprintf("is the address of pool %s, too", other),
 			Hint: "give each pool a balancer of its own",

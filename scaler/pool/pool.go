@@ -20,6 +20,7 @@ import (
 	"flyball/rules"
 	"flyball/scaler"
 	"flyball/scaler/journal"
+	"flyball/scaler/pool/container"
 	"flyball/scaler/pool/process"
 	"flyball/scaler/traffic"
 )
@@ -37,7 +38,14 @@ type Pool struct {
 	unit    scaler.Unit
 	all     scaler.Pool // the provider, whatever dry run says
 	ready   *ready
-	balance *traffic.Balance // nil: none
+	traffic traffics // nil: none
+}
+
+// traffics is whoever sends requests to the members, and what keeps it so.
+type traffics interface {
+	scaler.Traffic
+	Run(ctx context.Context) error  // keeps it as it should be, until ctx ends
+	Stop(ctx context.Context) error // ends what is ours of it
 }
 
 // New makes a pool of its configuration. Nothing is started or asked yet.
@@ -61,10 +69,10 @@ func New(name string, c Config, env Env) (*Pool, error) {
 		p.unit.Pool = dryRun{p.ready, env.Log.With("pool", name)}
 	}
 	if c.Traffic != nil {
-		p.balance = newBalance(c, dir, env)
-		p.unit.Traffic = p.balance
+		p.traffic = newTraffic(c, dir, env)
+		p.unit.Traffic = p.traffic
 		if c.DryRun {
-			p.unit.Traffic = dryTraffic{p.balance, env.Log.With("pool", name)}
+			p.unit.Traffic = dryTraffic{p.traffic, env.Log.With("pool", name)}
 		}
 	}
 	return p, nil
@@ -85,12 +93,21 @@ func newProvider(name string, c Config, dir string, env Env) (scaler.Pool, error
 	switch {
 	case c.Process != nil:
 		return process.New(name, *c.Process, process.Env{Dir: dir, Now: env.Now, Log: env.Log})
+	case c.Container != nil:
+		return container.New(name, *c.Container, container.Env{Dir: dir, Now: env.Now, Log: env.Log})
 	default:
 		return nil, fmt.Errorf("configure pool %s: no provider", name)
 	}
 }
 
-func newBalance(c Config, dir string, env Env) *traffic.Balance {
+// newTraffic lists those who can send requests.
+func newTraffic(c Config, dir string, env Env) traffics {
+	if c.Traffic.HAProxy != "" {
+		return traffic.NewHAProxy(traffic.HAProxyConfig{
+			Socket: c.Socket, Backend: c.Traffic.Backend, State: c.Traffic.State,
+			Table: filepath.Join(dir, "haproxy.table"), Log: env.Log, Now: env.Now,
+		})
+	}
 	control := c.Traffic.Control
 	if control == "" {
 		control = filepath.Join(dir, "balance.sock")
@@ -104,13 +121,13 @@ func newBalance(c Config, dir string, env Env) *traffic.Balance {
 // Unit is what the loop needs of the pool.
 func (p *Pool) Unit() scaler.Unit { return p.unit }
 
-// Run asks the members whether they are ready, and keeps the balancer running,
-// until ctx ends. It ends neither members nor balancer.
+// Run asks the members whether they are ready, and keeps whoever sends them
+// requests as it should be, until ctx ends. It ends neither.
 func (p *Pool) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	if p.balance != nil && !p.unit.DryRun {
-		wg.Go(func() { _ = p.balance.Run(ctx) }) // says by itself what fails, and goes on
+	if p.traffic != nil && !p.unit.DryRun {
+		wg.Go(func() { _ = p.traffic.Run(ctx) }) // says by itself what fails, and goes on
 	}
 	return p.ready.Run(ctx)
 }
@@ -119,8 +136,8 @@ func (p *Pool) Run(ctx context.Context) error {
 // requests may finish first.
 func (p *Pool) Sweep(ctx context.Context) error {
 	var errs []error
-	if p.balance != nil {
-		errs = append(errs, p.balance.Stop(ctx))
+	if p.traffic != nil {
+		errs = append(errs, p.traffic.Stop(ctx))
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -17,6 +17,7 @@
 package haproxy
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/url"
@@ -93,7 +94,7 @@ func New(c Config, log *slog.Logger) (*exporter.Exporter, error) {
 func (c Config) page() *exporter.Page {
 	address := c.URL
 	if u, err := url.Parse(address); err == nil && !strings.Contains(u.Path, ";csv") {
-		u.Path += ";csv"
+		u.Path = cmp.Or(u.Path, "/") + ";csv"
 		address = u.String()
 	}
 	return exporter.NewPage(address, c.Username, c.PasswordFile)

@@ -150,7 +150,7 @@ backend open
 		clients.Go(func() { get(t, "http://"+h.Addr("web")+"/") })
 	}
 	r := until(t, e, "nine sessions", func(r reading) bool {
-		return r["haproxy_frontend_current_sessions{proxy=web}"] == 9 && r["haproxy_backend_current_queue{proxy=app}"] == 1
+		return r["haproxy_process_current_connections{}"] >= 9 && r["haproxy_frontend_current_sessions{proxy=web}"] == 9 && r["haproxy_backend_current_queue{proxy=app}"] == 1
 	})
 	r.wants(t, map[string]float64{
 		"haproxy_frontend_session_utilisation_ratio{proxy=web}":          0.9,
@@ -323,4 +323,29 @@ func openFiles(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return len(fds)
+}
+
+func BenchmarkScrapeOfARealThousandServers(b *testing.B) {
+	h := testservers.StartHAProxy(b, defaults+`
+frontend stats
+    bind 127.0.0.1:{{port "stats"}}
+    stats enable
+    stats uri /stats
+backend app
+    server-template s 1-1000 127.0.0.1:9
+`)
+	for way, c := range map[string]Config{"socket": {Socket: h.Socket()}, "page": {URL: "http://" + h.Addr("stats") + "/stats"}} {
+		b.Run(way, func(b *testing.B) {
+			e := watch(b, c)
+			out := make(chan prometheus.Metric, 200_000)
+			told := 0
+			for b.Loop() {
+				e.Collect(out)
+				for told = 0; len(out) > 0; told++ {
+					<-out
+				}
+			}
+			b.ReportMetric(float64(told), "numbers")
+		})
+	}
 }

@@ -33,6 +33,9 @@ func parseTable(text string) (table, error) {
 	if err != nil {
 		return table{}, protocol(fmt.Errorf("read the table: %w", err))
 	}
+	if len(records) == 0 {
+		return table{}, protocol(errors.New("the table has no columns"))
+	}
 	t := table{columns: map[string]int{}, rows: records[1:]}
 	for i, name := range records[0] {
 		if _, known := t.columns[name]; !known {

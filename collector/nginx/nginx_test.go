@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -283,6 +284,22 @@ func TestTheTableHasEveryMetric(t *testing.T) {
 	} {
 		if !strings.Contains(Table(), want) {
 			t.Errorf("no %s in\n%s", want, Table())
+		}
+	}
+}
+
+func TestTheShippedRulesNameOnlyMetricsThatThereAre(t *testing.T) {
+	text, err := os.ReadFile("../../rules/shipped/nginx.rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`\bnginx_[a-z0-9_]+`).FindAllString(string(text), -1)
+	if len(names) == 0 {
+		t.Fatal("the rules name no metrics")
+	}
+	for _, name := range names {
+		if !strings.Contains(Table(), "| `"+name+"` |") {
+			t.Errorf("there is no %s", name)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // mostEnded is how many containers that do not run are known, the youngest: a
 // machine for builds may keep thousands.
-const mostEnded = 500
+const mostEnded = 200
 
 // An extent says which containers are to be read.
 type extent int
@@ -43,18 +43,20 @@ func (w *Watch) list(ctx context.Context, c *client.Client, how extent) ([]strin
 	return ids, nil
 }
 
-// youngest leaves out the oldest of those that do not run, if there are too many.
+// youngest leaves out the oldest of those that do not run, if there are too many,
+// and puts those that run first.
 func youngest(all []container.Summary) []container.Summary {
 	slices.SortStableFunc(all, func(a, b container.Summary) int { return cmp.Compare(b.Created, a.Created) })
-	ended := 0
-	return slices.DeleteFunc(all, func(s container.Summary) bool {
+	var running, ended []container.Summary
+	for _, s := range all {
 		switch state(string(s.State)) {
 		case Created, Exited, Dead:
-			ended++
-			return ended > mostEnded
+			ended = append(ended, s)
+		default:
+			running = append(running, s)
 		}
-		return s.ID == ""
-	})
+	}
+	return append(running, ended[:min(len(ended), mostEnded)]...)
 }
 
 // outdated reports whether something changed that no event told of. An engine

@@ -14,6 +14,9 @@ import (
 	"flyball/collector/exporter"
 )
 
+// refusedTLS is what the driver says, without a type, of a server without TLS.
+const refusedTLS = "server refused TLS connection"
+
 // plain is what went wrong, with its reason and with what to do. It quotes the
 // server and the network alone: errors of the driver quote the configuration.
 func (t *target) plain(err error) error {
@@ -28,6 +31,9 @@ func (t *target) plain(err error) error {
 		return exporter.Because(exporter.Timeout, errors.New("no answer in time"))
 	}
 	leaf := leaf(err)
+	if leaf.Error() == refusedTLS {
+		return exporter.Because(exporter.TLS, errors.New("the server does not speak TLS: see sslmode"))
+	}
 	if exporter.Reason(leaf) == exporter.Broken && t.conn != nil && t.conn.IsClosed() {
 		return exporter.Because(exporter.Refused, fmt.Errorf("%w: %w", errLost, leaf))
 	}

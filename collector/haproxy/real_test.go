@@ -46,7 +46,8 @@ backend app
 	h.Runtime(t, "set server app/drained state drain")
 	r := until(t, e, "the states", func(r reading) bool {
 		return r["haproxy_server_status{proxy=app,server=gone,state=DOWN}"] == 1 &&
-			r["haproxy_server_check_status{proxy=app,server=checked,state=L7OK}"] == 1
+			r["haproxy_server_check_status{proxy=app,server=checked,state=L7OK}"] == 1 &&
+			r["haproxy_server_check_code{proxy=app,server=checked}"] == 200
 	})
 	missing := func(server string) string {
 		return "haproxy_server_check_missing{proxy=app,server=" + server + "}"
@@ -197,8 +198,8 @@ frontend stats
 func TestWhatHappensToHAProxyIsToldByTheNextScrape(t *testing.T) {
 	h := testservers.StartHAProxy(t, small)
 	targets := map[string]*exporter.Exporter{
-		"socket": watch(t, Config{Socket: h.Socket(), Timeout: 300 * time.Millisecond}),
-		"page":   watch(t, Config{URL: "http://" + h.Addr("stats") + "/stats", Username: "eve", PasswordFile: password(t, "s3cret"), Timeout: 300 * time.Millisecond}),
+		"socket": watch(t, Config{Socket: h.Socket(), Timeout: time.Second}),
+		"page":   watch(t, Config{URL: "http://" + h.Addr("stats") + "/stats", Username: "eve", PasswordFile: password(t, "s3cret"), Timeout: time.Second}),
 	}
 	want := func(what string, up, requests float64, reason string) {
 		t.Helper()

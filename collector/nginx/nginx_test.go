@@ -200,7 +200,7 @@ func TestWhatIsWrongHasItsReason(t *testing.T) {
 
 func TestAnNginxThatDiesOrHangsIsDownAtTheNextScrapeAndComesBack(t *testing.T) {
 	s := start(t)
-	e := watch(t, Config{URL: "http://" + s.addr + "/stub_status", Timeout: 300 * time.Millisecond})
+	e := watch(t, Config{URL: "http://" + s.addr + "/stub_status", Timeout: time.Second})
 	want := func(what string, up float64, reason string) {
 		t.Helper()
 		got := scrape(t, e)

@@ -52,12 +52,7 @@ func NewGroup() (*Group, error) {
 // Close ends all servers of the group, the last one first, and removes what they
 // wrote.
 func (g *Group) Close() error {
-	var errs []error
-	for _, s := range slices.Backward(g.living()) {
-		errs = append(errs, s.remove())
-	}
-	errs = append(errs, os.RemoveAll(g.dir), g.warden.dismiss())
-	return errors.Join(errs...)
+	return errors.Join(removeAll(g.living()), os.RemoveAll(g.dir), g.warden.dismiss())
 }
 
 // living returns the servers that were not removed yet, in the order of their starts.

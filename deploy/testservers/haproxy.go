@@ -53,7 +53,7 @@ func (g *Group) StartHAProxy(ctx context.Context, config string) (*HAProxy, erro
 		path:     path,
 		args:     []string{"-W", "-db", "-S", h.master(), "-f", h.Config()},
 		quit:     syscall.SIGTERM,
-		patience: 20 * time.Second,
+		patience: time.Minute,
 		ready: func(ctx context.Context) error {
 			_, err := h.worker(ctx)
 			return err

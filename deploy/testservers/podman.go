@@ -59,7 +59,7 @@ func (g *Group) StartPodman(ctx context.Context) (*Podman, error) {
 		path:     p.client(),
 		args:     []string{"system", "service", "--time=0", p.Socket()},
 		quit:     syscall.SIGTERM,
-		patience: 30 * time.Second,
+		patience: time.Minute,
 		ready:    p.ping,
 	}
 	if err := p.settle(path); err != nil {

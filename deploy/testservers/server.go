@@ -49,6 +49,8 @@ type run struct {
 // Name returns the server's name, e.g. postgres-1.
 func (s *Server) Name() string { return s.name }
 
+func (s *Server) all() []*Server { return []*Server{s} }
+
 // Dir returns the directory that the server works in.
 func (s *Server) Dir() string { return s.dir }
 
@@ -137,7 +139,7 @@ func (s *Server) await(ctx context.Context) error {
 // lastLines returns the end of the log.
 func (s *Server) lastLines() string {
 	lines := strings.Split(strings.TrimSpace(s.Log()), "\n")
-	return strings.Join(lines[max(0, len(lines)-30):], "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "\n")
 }
 
 // stop asks the server to end, and kills it if it takes too long.
@@ -204,4 +206,13 @@ func (s *Server) remove() error {
 		return fmt.Errorf("remove %s: %w", s.name, err)
 	}
 	return nil
+}
+
+// removeAll removes servers, the last one first.
+func removeAll(servers []*Server) error {
+	var errs []error
+	for _, s := range slices.Backward(servers) {
+		errs = append(errs, s.remove())
+	}
+	return errors.Join(errs...)
 }

@@ -78,16 +78,19 @@ func (s *shared) answerTo(kind string) *answer {
 	return s.servers[kind]
 }
 
+// servers are one server, or several that belong together.
+type servers interface{ all() []*Server }
+
 // begin starts a server for one test.
-func begin[S interface{ base() *Server }](t testing.TB, start func(context.Context, *Group) (S, error)) S {
+func begin[S servers](t testing.TB, start func(context.Context, *Group) (S, error)) S {
 	t.Helper()
 	g, err := tests.open()
 	check(t, err)
 	s, err := start(t.Context(), g)
 	check(t, err)
 	t.Cleanup(func() {
-		keepLog(t, s.base())
-		if err := s.base().remove(); err != nil {
+		keepLogs(t, s)
+		if err := removeAll(s.all()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -96,7 +99,7 @@ func begin[S interface{ base() *Server }](t testing.TB, start func(context.Conte
 
 // share returns the one server of its kind in this process; the first test that
 // asks starts it.
-func share[S interface{ base() *Server }](t testing.TB, kind string, start func(context.Context, *Group) (S, error)) S {
+func share[S servers](t testing.TB, kind string, start func(context.Context, *Group) (S, error)) S {
 	t.Helper()
 	a := tests.answerTo(kind)
 	a.once.Do(func() {
@@ -107,11 +110,9 @@ func share[S interface{ base() *Server }](t testing.TB, kind string, start func(
 	})
 	check(t, a.err)
 	s := a.server.(S)
-	t.Cleanup(func() { keepLog(t, s.base()) })
+	t.Cleanup(func() { keepLogs(t, s) })
 	return s
 }
-
-func (s *Server) base() *Server { return s }
 
 // check ends the test if there is an error: a server that is not installed is
 // none, but under CI=true.
@@ -127,16 +128,18 @@ func check(t testing.TB, err error) {
 	}
 }
 
-// keepLog keeps the log of a server whose test failed.
-func keepLog(t testing.TB, s *Server) {
+// keepLogs keeps the logs of servers whose test failed.
+func keepLogs(t testing.TB, started servers) {
 	t.Helper()
 	if !t.Failed() {
 		return
 	}
-	path, err := s.keepLog()
-	if err != nil {
-		t.Log(err)
-		return
+	for _, s := range started.all() {
+		path, err := s.keepLog()
+		if err != nil {
+			t.Log(err)
+			continue
+		}
+		t.Logf("the log of %s is kept in %s and ends with\n%s", s.name, path, s.lastLines())
 	}
-	t.Logf("the log of %s is kept in %s and ends with\n%s", s.name, path, s.lastLines())
 }

@@ -1,0 +1,254 @@
+package testservers
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"text/template"
+	"time"
+)
+
+//go:embed cassandra
+var cassandraFiles embed.FS
+
+// CassandraOptions says what is to be started.
+type CassandraOptions struct {
+	Nodes int  // 1 to 3; by default 1
+	Auth  bool // logins with passwords and permissions; the superuser is cassandra, with password cassandra
+}
+
+// Cassandra is a ring of nodes. As a Server it is its first node.
+type Cassandra struct {
+	*Server
+	nodes   []*Server
+	hosts   []string
+	port    int // of CQL, on each host
+	storage int // port between the nodes
+	auth    bool
+}
+
+// StartCassandra starts a ring for one test, on addresses of its own.
+func StartCassandra(t testing.TB, o CassandraOptions) *Cassandra {
+	t.Helper()
+	return begin(t, func(ctx context.Context, g *Group) (*Cassandra, error) { return g.StartCassandra(ctx, o) })
+}
+
+// SharedCassandra returns the one node that the tests of this process share:
+// each makes a keyspace of its own. It wants no password.
+func SharedCassandra(t testing.TB) *Cassandra {
+	t.Helper()
+	return share(t, "cassandra", func(ctx context.Context, g *Group) (*Cassandra, error) {
+		return g.StartCassandra(ctx, CassandraOptions{})
+	})
+}
+
+// StartCassandra starts a ring, one node after another.
+func (g *Group) StartCassandra(ctx context.Context, o CassandraOptions) (*Cassandra, error) {
+	o.Nodes = max(o.Nodes, 1)
+	if o.Nodes > 3 {
+		return nil, fmt.Errorf("start Cassandra: a ring has up to 3 nodes, and not %d", o.Nodes)
+	}
+	java, err := look("java", "openjdk-17-jre-headless")
+	if err != nil {
+		return nil, err
+	}
+	home, err := cached(ctx, "cassandra-5.0.5", fetchCassandra)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cassandra{auth: o.Auth}
+	for i := range o.Nodes {
+		if err = c.addNode(g, java, home, o); err != nil {
+			break
+		}
+		if err = c.nodes[i].launch(ctx); err != nil {
+			break
+		}
+	}
+	if err == nil && o.Auth {
+		err = c.awaitLogin(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, removeAll(c.nodes))
+	}
+	return c, nil
+}
+
+func fetchCassandra(ctx context.Context, dir string) error {
+	pom, err := cassandraFiles.ReadFile("cassandra/pom.xml")
+	if err != nil {
+		return err
+	}
+	return jars(ctx, dir, pom)
+}
+
+// Hosts returns the addresses of the nodes: 127.0.n.1 and on.
+func (c *Cassandra) Hosts() []string { return c.hosts }
+
+// Port returns the port of CQL on each of Hosts.
+func (c *Cassandra) Port() int { return c.port }
+
+// Addr returns host:port of a node, counted from 0.
+func (c *Cassandra) Addr(i int) string { return net.JoinHostPort(c.hosts[i], strconv.Itoa(c.port)) }
+
+// Node returns a node, counted from 0.
+func (c *Cassandra) Node(i int) *Server { return c.nodes[i] }
+
+// CQL runs a statement with consistency QUORUM as the superuser, on the first
+// node that answers, and returns the rows; values are as they are sent, so that
+// an int has four bytes.
+func (c *Cassandra) CQL(t testing.TB, statement string) [][]string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	rows, err := c.query(ctx, statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// query is CQL for those who handle errors themselves.
+func (c *Cassandra) query(ctx context.Context, statement string) ([][]string, error) {
+	var errs []error
+	for i := range c.hosts {
+		conn, err := c.session(ctx, i)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		defer conn.Close()
+		rows, err := conn.query(statement)
+		if err != nil {
+			err = fmt.Errorf("run CQL on %s: %w", c.nodes[i].name, err)
+		}
+		return rows, err
+	}
+	return nil, errors.Join(errs...)
+}
+
+// session logs in on a node.
+func (c *Cassandra) session(ctx context.Context, i int) (*cqlConn, error) {
+	conn, err := dialCQL(ctx, c.Addr(i))
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.login("cassandra", "cassandra"); err != nil {
+		return nil, errors.Join(fmt.Errorf("log in on %s: %w", c.nodes[i].name, err), conn.Close())
+	}
+	return conn, nil
+}
+
+// awaitLogin returns once the superuser can log in on each node: the nodes make
+// him after they have begun to serve.
+func (c *Cassandra) awaitLogin(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.program.patience)
+	defer cancel()
+	for i := 0; i < len(c.hosts); {
+		try, done := context.WithTimeout(ctx, 5*time.Second)
+		conn, err := c.session(try, i)
+		done()
+		if err == nil {
+			_ = conn.Close()
+			i++
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the superuser: %w", err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// all returns the nodes.
+func (c *Cassandra) all() []*Server { return c.nodes }
+
+// addNode prepares one more node; the first one also chooses addresses and ports.
+func (c *Cassandra) addNode(g *Group, java, home string, o CassandraOptions) error {
+	s, err := g.place("cassandra")
+	if err != nil {
+		return err
+	}
+	c.nodes = append(c.nodes, s)
+	if c.Server == nil {
+		c.Server = s
+		if err := c.chooseAddresses(o.Nodes); err != nil {
+			return err
+		}
+	}
+	address := c.hosts[len(c.nodes)-1]
+	s.program = program{
+		path:     java,
+		args:     []string{"@" + filepath.Join(s.dir, "java.options"), "org.apache.cassandra.service.CassandraDaemon"},
+		quit:     syscall.SIGTERM,
+		patience: 3 * time.Minute,
+		ready: func(ctx context.Context) error {
+			conn, err := dialCQL(ctx, net.JoinHostPort(address, strconv.Itoa(c.port)))
+			if err != nil {
+				return err
+			}
+			return conn.Close()
+		},
+	}
+	return writeFiles(cassandraFiles, s.dir, []string{"cassandra.yaml", "logback.xml", "java.options"}, map[string]any{
+		"Address": address, "Seed": c.hosts[0], "StoragePort": c.storage, "NativePort": c.port,
+		"Auth": o.Auth, "Nodes": o.Nodes, "Dir": s.dir, "Lib": filepath.Join(home, "lib"),
+	})
+}
+
+// chooseAddresses finds addresses 127.0.n.1 and on, and ports on them, that
+// nobody else has.
+func (c *Cassandra) chooseAddresses(nodes int) error {
+	var err error
+	if c.port, err = c.Server.port(); err != nil {
+		return err
+	}
+	if c.storage, err = c.Server.port(); err != nil {
+		return err
+	}
+	for range 1000 {
+		net := fmt.Sprintf("127.0.%d", 1+rand.IntN(254))
+		held, err := reserve("cassandra/" + net)
+		if err != nil {
+			continue
+		}
+		c.held = append(c.held, held)
+		for i := range nodes {
+			c.hosts = append(c.hosts, fmt.Sprintf("%s.%d", net, i+1))
+		}
+		return nil
+	}
+	return errors.New("find free addresses: 1000 tries were not enough")
+}
+
+// writeFiles writes files of a server, in which values are filled in.
+func writeFiles(from embed.FS, dir string, names []string, values map[string]any) error {
+	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o755); err != nil {
+		return fmt.Errorf("write the settings: %w", err)
+	}
+	tmpl, err := template.New("").Option("missingkey=error").ParseFS(from, "*/*")
+	if err != nil {
+		return fmt.Errorf("read the settings: %w", err)
+	}
+	for _, name := range names {
+		var text strings.Builder
+		if err := tmpl.ExecuteTemplate(&text, name, values); err != nil {
+			return fmt.Errorf("fill in %s: %w", name, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text.String()), 0o644); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"strings"
 
@@ -93,7 +94,7 @@ func settingValue(value, unit string) (float64, bool) {
 		return 0, true
 	}
 	n, err := strconv.ParseFloat(value, 64)
-	if err != nil {
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
 		return 0, false
 	}
 	if n < 0 { // it says that there is no limit
@@ -110,9 +111,9 @@ func unitFactor(unit string) (float64, bool) {
 		return 1, true
 	}
 	digits := len(unit) - len(strings.TrimLeft(unit, "0123456789"))
-	many := 1.0
+	many := uint64(1)
 	if digits > 0 {
-		n, err := strconv.ParseFloat(unit[:digits], 64)
+		n, err := strconv.ParseUint(unit[:digits], 10, 32)
 		if err != nil {
 			return 0, false
 		}
@@ -122,5 +123,5 @@ func unitFactor(unit string) (float64, bool) {
 		"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40,
 		"us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400,
 	}[unit[digits:]]
-	return many * one, ok
+	return float64(many) * one, ok
 }

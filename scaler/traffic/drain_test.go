@@ -60,46 +60,74 @@ func TestNoRequestIsLostWhenMembersComeAndGo(t *testing.T) {
 		defer s.end()
 		admit(b, fmt.Sprint("m", i), s.addr)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var sent, failed atomic.Int64
-	var wg sync.WaitGroup
-	defer func() { cancel(); wg.Wait() }()
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
-	for range clients {
-		wg.Go(func() {
-			tick := time.NewTicker(pace)
-			defer tick.Stop()
-			for ctx.Err() == nil {
-				<-tick.C
-				if err := post(client, front.URL); err != nil {
-					failed.Add(1)
-					t.Error(err)
-				}
-				sent.Add(1)
-			}
-		})
-	}
-	id := func(c int) string { return fmt.Sprint("m", c) }
-	for c := range cycles {
-		s := slots[c%len(slots)]
-		withdraw(b, id(c), s.addr)
-		for b.table.openRequests()[rule(id(c), "").ID] > 0 {
+	c := newCrowd(t, front.URL, clients, pace)
+	defer c.leave()
+	id := func(i int) string { return fmt.Sprint("m", i) }
+	for i := range cycles {
+		s := slots[i%len(slots)]
+		withdraw(b, id(i), s.addr)
+		for b.table.openRequests()[rule(id(i), "").ID] > 0 {
 			runtime.Gosched() // polled as the loop polls, only faster
 		}
 		s.end()
 		s.begin(t)
-		admit(b, id(c+len(slots)), s.addr)
-		if c%4 == 3 { // let requests come in between
-			floor := sent.Load() + 10
-			until(t, "requests between cycles", func() bool { return sent.Load() >= floor })
+		admit(b, id(i+len(slots)), s.addr)
+		if i%4 == 3 {
+			c.more(t, 10) // between cycles
 		}
 	}
-	cancel()
-	wg.Wait()
-	t.Logf("%d requests, %d failed, %d cycles", sent.Load(), failed.Load(), cycles)
-	if sent.Load() < 500 {
-		t.Errorf("only %d requests were sent", sent.Load())
+	c.leave()
+	t.Logf("%d requests, %d failed, %d cycles", c.sent.Load(), c.failed.Load(), cycles)
+	if c.sent.Load() < 500 {
+		t.Errorf("only %d requests were sent", c.sent.Load())
 	}
+}
+
+// crowd is clients who send requests at a steady pace, half of them over
+// connections that stay open and half over a new one each time.
+type crowd struct {
+	sent, failed atomic.Int64
+	cancel       context.CancelFunc
+	wg           sync.WaitGroup
+	stays        *http.Client
+}
+
+// newCrowd starts clients; [crowd.leave], or the end of the test, ends them.
+func newCrowd(t *testing.T, url string, clients int, pace time.Duration) *crowd {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	c := &crowd{cancel: cancel, stays: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}}
+	comes := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for i := range clients {
+		client := []*http.Client{c.stays, comes}[i%2]
+		c.wg.Go(func() {
+			tick := time.NewTicker(pace)
+			defer tick.Stop()
+			for ctx.Err() == nil {
+				<-tick.C
+				if err := post(client, url); err != nil {
+					c.failed.Add(1)
+					t.Error(err)
+				}
+				c.sent.Add(1)
+			}
+		})
+	}
+	t.Cleanup(c.leave)
+	return c
+}
+
+func (c *crowd) leave() {
+	c.cancel()
+	c.wg.Wait()
+	c.stays.CloseIdleConnections()
+}
+
+// more waits until n more requests were answered.
+func (c *crowd) more(t *testing.T, n int64) {
+	t.Helper()
+	floor := c.sent.Load() + n
+	until(t, "more requests", func() bool { return c.sent.Load() >= floor })
 }
 
 func post(c *http.Client, url string) error {

@@ -17,8 +17,9 @@ import (
 var _ scaler.Traffic = (*HAProxy)(nil)
 
 const (
-	rounds   = 8                // of looking and telling, until HAProxy is as wanted
-	upWithin = 10 * time.Second // for HAProxy's own check to let a member in
+	rounds       = 10               // of looking and telling, until HAProxy is as wanted
+	answerWithin = 2 * time.Second  // for one answer: a call that meets a reload may get none
+	upWithin     = 10 * time.Second // for HAProxy's own check to let a member in
 )
 
 // HAProxyConfig is what Flyball needs to know of somebody else's HAProxy.
@@ -151,45 +152,65 @@ func (h *HAProxy) locked(ctx context.Context, f func() error) error {
 
 // settle makes HAProxy be as wanted: it looks, tells the next steps, and looks
 // again, until there are none. What is wanted is on disk before HAProxy is told,
-// and what HAProxy must know after a reload before settle returns.
+// and what HAProxy must know after a reload before settle returns. A call that
+// meets a reload is refused or cut off, so each is tried again.
 func (h *HAProxy) settle(ctx context.Context) (haproxy.Backend, error) {
-	var os []order
+	var failure error
 	told := false
 	for range rounds {
-		b, err := h.look(ctx)
+		b, os, err := h.look(ctx)
+		if err == nil && len(os) == 0 {
+			if told {
+				err = h.save(ctx)
+			}
+			return b, err
+		}
+		if err == nil {
+			told = true
+			err = h.tell(ctx, os, byName(b.Servers))
+			failure = fmt.Errorf("HAProxy at %s was told and does not do it: %s", h.runtime, strings.Join(h.commands(os), ", "))
+		}
 		if err != nil {
-			return b, errors.Join(err, h.keep())
-		}
-		h.slots.fit(b.Servers)
-		os = h.slots.orders(b.Servers)
-		if err := h.keep(); err != nil {
-			return b, err
-		}
-		if len(os) == 0 && !told {
-			return b, nil
-		}
-		if len(os) == 0 {
-			return b, h.save(ctx)
-		}
-		told = true
-		if err := h.tell(ctx, os, byName(b.Servers)); err != nil {
-			return b, err
+			failure = err
+			if !rest(ctx, lookEvery) {
+				break
+			}
 		}
 	}
-	return haproxy.Backend{}, fmt.Errorf("HAProxy at %s was told and does not do it: %s", h.runtime, strings.Join(h.commands(os), ", "))
+	return haproxy.Backend{}, failure
 }
 
-// look reads the backend.
-func (h *HAProxy) look(ctx context.Context) (haproxy.Backend, error) {
-	b, err := h.runtime.Backend(ctx, h.cfg.Backend)
+// rest waits, and reports whether the context still runs.
+func rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// look reads the backend, and finds what it is to be told next. What is wanted of
+// it is on disk when look returns.
+func (h *HAProxy) look(ctx context.Context) (haproxy.Backend, []order, error) {
+	within, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	b, err := h.runtime.Backend(within, h.cfg.Backend)
+	if err == nil && b.Stopping {
+		err = fmt.Errorf("read backend %s: worker %d of HAProxy at %s is about to end", h.cfg.Backend, b.Worker, h.runtime)
+	}
 	if err != nil {
-		return b, err
+		return b, nil, errors.Join(err, h.keep())
 	}
 	if h.worker != 0 && h.worker != b.Worker {
 		h.cfg.Log.Info("HAProxy was reloaded or started anew", "was", h.worker, "is", b.Worker)
 	}
 	h.worker = b.Worker
-	return b, nil
+	h.slots.fit(b.Servers)
+	os := h.slots.orders(b.Servers)
+	return b, os, h.keep()
 }
 
 // tell gives orders, and stops at the first that is refused. That an address was

@@ -30,6 +30,8 @@ defaults
     timeout client 30s
     timeout server 30s
     timeout queue 5s
+    timeout http-keep-alive 2s
+    option idle-close-on-response
     retries 3
     option redispatch
     load-server-state-from-file global

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"strings"
 	"time"
@@ -100,7 +101,12 @@ func (r *Runtime) converse(ctx context.Context, commands []string) (string, erro
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, r.network, r.address)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "", fmt.Errorf("%w: this user may not open it; write mode, user or group in its `stats socket` line", err)
+	case exporter.Reason(err) == exporter.Refused:
+		return "", fmt.Errorf("%w: nobody listens there; see that HAProxy runs, and what its `stats socket` line says", err)
+	case err != nil:
 		return "", err
 	}
 	defer conn.Close()

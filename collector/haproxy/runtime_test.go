@@ -100,6 +100,9 @@ func TestAnErrorTellsNoData(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "set ssl cert") {
 		t.Errorf("got %v, want the command without its data", err)
 	}
+	if err != nil && !strings.Contains(err.Error(), "see that HAProxy runs") {
+		t.Errorf("got %v, want a hint", err)
+	}
 	if exporter.Reason(err) != exporter.Refused {
 		t.Errorf("nobody listens is %q, want %q", exporter.Reason(err), exporter.Refused)
 	}

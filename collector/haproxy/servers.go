@@ -67,9 +67,10 @@ func (s Server) Up() bool {
 
 // A Backend is what one worker of HAProxy says of a backend.
 type Backend struct {
-	Worker  int           // its process, as HAProxy numbers it: another one after a reload
-	Uptime  time.Duration // of the worker, in whole seconds
-	Servers []Server
+	Worker   int           // its process, as HAProxy numbers it: another one after a reload
+	Uptime   time.Duration // of the worker, in whole seconds
+	Stopping bool          // the worker only finishes what it has begun
+	Servers  []Server
 }
 
 // Backend reads a backend's servers, all from the same worker.
@@ -117,7 +118,8 @@ func newBackend(answers []string) (Backend, error) {
 	if err != nil {
 		return Backend{}, err
 	}
-	return Backend{worker, time.Duration(uptime) * time.Second, servers}, addSessions(servers, answers[2])
+	b := Backend{Worker: worker, Uptime: time.Duration(uptime) * time.Second, Stopping: info["Stopping"] == "1", Servers: servers}
+	return b, addSessions(servers, answers[2])
 }
 
 // addSessions completes servers by what the statistics say of them.

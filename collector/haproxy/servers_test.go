@@ -16,7 +16,7 @@ import (
 // What HAProxy 2.6 says of a backend with a member, a drained one, a free slot,
 // and a server that has a Unix socket and no check.
 const (
-	infoText = "Name: HAProxy\nVersion: 2.6.12\nPid: 1162\nUptime_sec: 40\n"
+	infoText = "Name: HAProxy\nVersion: 2.6.12\nPid: 1162\nUptime_sec: 40\nStopping: 1\n"
 
 	stateText = `1
 # be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port
@@ -46,7 +46,7 @@ func TestABackendIsReadFromOneWorker(t *testing.T) {
 	if want := "show info;show servers state be;show stat be 4 -1\n"; asked != want {
 		t.Errorf("asked %q, want %q", asked, want)
 	}
-	want := Backend{Worker: 1162, Uptime: 40 * time.Second, Servers: []Server{
+	want := Backend{Worker: 1162, Uptime: 40 * time.Second, Stopping: true, Servers: []Server{
 		{
 			Backend: "be", Name: "web1", Addr: netip.MustParseAddrPort("10.0.0.7:8080"), Host: "localhost", State: Running,
 			Admin: ConfiguredMaint, Weight: 1, Checked: true, Status: "UP", Sessions: 3, Queued: 2,

@@ -155,6 +155,9 @@ func demoCommand() *cobra.Command {
 			if _, err := os.Stat(o.App); err != nil {
 				return fmt.Errorf("find the app that the demo runs: %w (build it by `make build`, or name it by --app)", err)
 			}
+			if err := o.Validate(); err != nil {
+				return usage(err)
+			}
 			o.Out = cmd.OutOrStdout()
 			if f, ok := o.Out.(*os.File); ok {
 				o.Terminal = term.IsTerminal(int(f.Fd()))
@@ -168,6 +171,11 @@ func demoCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:9480", "Flyball's address; another one if it is taken")
 	f.StringVar(&o.App, "app", "", "the app program (default: app beside flyball)")
+	f.StringVar(&o.Pool, "pool", demo.Processes, "what the members are: process, or container, behind HAProxy")
+	f.StringVar(&o.Socket, "socket", "unix:///run/docker.sock", "socket of the container engine")
+	f.StringVar(&o.Network, "network", "", "network of the engine that the members join (default: the engine's own)")
+	f.StringVar(&o.Store, "store", demo.SQLite, "where the app keeps its products: sqlite or cassandra")
+	f.StringVar(&o.Cassandra, "cassandra", "127.0.0.1:9042", "host:port of a Cassandra node, as the members reach it")
 	f.BoolVar(&o.Once, "once", false, "play the script once, then end")
 	f.StringVar(&o.Report, "report", "", "write a report as JSON to this file")
 	return cmd

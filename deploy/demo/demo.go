@@ -3,7 +3,9 @@
 // kills its own Flyball with -9 and starts it again. It watches through the
 // public API, as any client would.
 //
-// Everything runs on loopback, needs no root, and is gone when [Run] returns.
+// By default everything runs on loopback and needs no root. With [Containers] the
+// members are made by a container engine and stand behind a real HAProxy. All of
+// it is gone when [Run] returns.
 package demo
 
 import (
@@ -16,8 +18,22 @@ import (
 	"time"
 )
 
+// What the members of the demo's pool are, and where the app keeps its products.
+const (
+	Processes  = "process"
+	Containers = "container"
+	SQLite     = "sqlite"
+	Cassandra  = "cassandra"
+)
+
 // Options say what to run and where to show it.
 type Options struct {
+	Pool      string // Processes or Containers
+	Socket    string // the container engine's
+	Network   string // of the engine; "" is its default
+	Store     string // SQLite or Cassandra
+	Cassandra string // host:port of a node, as the members reach it
+
 	Self     string // the flyball program
 	App      string // the app program
 	Listen   string // Flyball's address
@@ -30,6 +46,17 @@ type Options struct {
 	// Sweep ends every process that the pools of a configuration still have, and
 	// counts the pools that would not end.
 	Sweep func(ctx context.Context, config string) (left int, err error)
+}
+
+// Validate names what cannot be played.
+func (o Options) Validate() error {
+	if o.Pool != Processes && o.Pool != Containers {
+		return fmt.Errorf("--pool %q is neither %s nor %s", o.Pool, Processes, Containers)
+	}
+	if o.Store != SQLite && o.Store != Cassandra {
+		return fmt.Errorf("--store %q is neither %s nor %s", o.Store, SQLite, Cassandra)
+	}
+	return nil
 }
 
 // ErrFailed means that the demo ran and did not show what it promises.
@@ -69,6 +96,7 @@ type show struct {
 	view    *view
 
 	flyball *child
+	props   *props
 	api     *api
 	report  report
 }
@@ -78,6 +106,10 @@ func (s *show) open(ctx context.Context) error {
 	s.view.say("Flyball, its pool and its load start in %s; all of it goes when this ends.", s.stage.dir)
 	s.view.say("Windows are shortened for the demo: scale-in after %s of low load (5m by default), warm-up %s (1m).", inWindow, warmup)
 	s.api = newAPI(s.stage.listen)
+	var err error
+	if s.props, err = s.stage.set(ctx, s.o); err != nil {
+		return err
+	}
 	if err := s.start(); err != nil {
 		return err
 	}
@@ -118,8 +150,9 @@ func (s *show) close(dir string) error {
 	}
 	left, err := s.o.Sweep(ctx, s.stage.config)
 	if err != nil || left > 0 {
-		errs = append(errs, fmt.Errorf("%w: %d pools are left with processes (%v)", ErrFailed, left, err))
+		errs = append(errs, fmt.Errorf("%w: %d pools are left with members (%v)", ErrFailed, left, err))
 	}
+	errs = append(errs, s.props.strike(ctx))
 	s.view.end()
 	if len(errs) == 0 || errors.Join(errs...) == nil {
 		return os.RemoveAll(dir)

@@ -3,7 +3,6 @@ package demo
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -169,12 +168,12 @@ func (h *history) worst() sample {
 	return w
 }
 
-// pid reads a member's process from what the provider notes of it.
-func pid(m rules.Member) string {
-	for _, w := range strings.FieldsFunc(m.Note, func(r rune) bool { return r < '0' || r > '9' }) {
-		if _, err := strconv.Atoi(w); err == nil {
-			return w
-		}
+// brief is what a member is known by on the machine: its process, or the
+// beginning of its container's name.
+func brief(m rules.Member) string {
+	if pid, ok := strings.CutPrefix(m.Note, "pid "); ok {
+		pid, _, _ = strings.Cut(pid, ",")
+		return pid
 	}
-	return "-"
+	return string(m.ID[:min(6, len(m.ID))])
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"flyball/rules"
 )
 
 // play runs the script once.
@@ -103,11 +105,11 @@ func (s *show) strike(ctx context.Context) error {
 	return nil
 }
 
-// members are the pool's processes by name.
-func members(h *history) map[string]string {
-	out := map[string]string{}
+// members are the lives of the pool's members by name.
+func members(h *history) map[string]rules.MemberID {
+	out := map[string]rules.MemberID{}
 	for _, m := range h.pool.Members {
-		out[m.Name] = pid(m)
+		out[m.Name] = m.ID
 	}
 	return out
 }

@@ -2,11 +2,12 @@ package demo
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/template"
 	"time"
 )
@@ -20,18 +21,19 @@ const (
 	most      = 6
 )
 
-//go:embed flyball.yaml.tmpl
-var configText string
+//go:embed *.tmpl
+var templates embed.FS
 
 //go:embed web.scale.yaml
 var ruleText []byte
 
-// A stage is the folder and the addresses that a demo plays with.
+// A stage is the folder, the addresses and the names that a demo plays with.
 type stage struct {
 	dir     string
 	config  string // path of flyball.yaml
 	listen  string // Flyball
-	balance string // the balancer
+	balance string // where the load goes
+	image   string // of the members; "": they are processes
 }
 
 // prepare writes configuration and rule.
@@ -44,21 +46,38 @@ func prepare(dir string, o Options) (*stage, error) {
 	if s.balance, err = free("127.0.0.1:0"); err != nil {
 		return nil, err
 	}
-	t, err := template.New("flyball.yaml").Parse(configText)
-	if err != nil {
+	from := "flyball.yaml.tmpl"
+	if o.Pool == Containers {
+		from, s.image = "container.yaml.tmpl", imageName()
+		if err := s.write("haproxy.cfg", "haproxy.cfg.tmpl", o); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.write("flyball.yaml", from, o); err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer
-	if err := t.Execute(&b, map[string]any{"Listen": s.listen, "Balance": s.balance, "App": o.App, "Dir": dir}); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(s.config, b.Bytes(), 0o644); err != nil {
-		return nil, err
-	}
-	if err := os.Mkdir(filepath.Join(dir, "rules"), 0o755); err != nil {
-		return nil, err
+	for _, sub := range []string{"rules", "db"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o777); err != nil {
+			return nil, err
+		}
 	}
 	return s, os.WriteFile(filepath.Join(dir, "rules", "web.scale.yaml"), ruleText, 0o644)
+}
+
+// write fills in a template.
+func (s *stage) write(name, from string, o Options) error {
+	t, err := template.ParseFS(templates, from)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := t.Execute(&b, map[string]any{
+		"Listen": s.listen, "Balance": s.balance, "Dir": s.dir, "App": o.App, "Image": s.image,
+		"Socket": o.Socket, "Network": o.Network, "Store": strings.Join(o.store(s.dir), ", "),
+	}); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.dir, name), b.Bytes(), 0o644)
 }
 
 // free returns an address to listen on: the given one, or another if it is taken.

@@ -92,7 +92,7 @@ func (v *view) page(h *history, listen string) string {
 	t := time.Duration(h.last.Elapsed * float64(time.Second))
 	name, _ := at(t)
 	middle := fmt.Sprintf("%s of %s %s", clock(t), clock(length()), name)
-	rest := fmt.Sprintf("   pool web, %d-%d processes", least, most)
+	rest := fmt.Sprintf("   pool web, %d-%d members", least, most)
 	fmt.Fprintf(&b, "%s%-30s%20s%18s\n", v.bold("flyball demo"), rest, middle, listen)
 	b.WriteString(rule)
 	v.gauges(&b, h)
@@ -133,7 +133,7 @@ func (v *view) gauges(b *strings.Builder, h *history) {
 
 // members is the table of the pool.
 func (v *view) members(b *strings.Builder, h *history) {
-	fmt.Fprintf(b, "%-9s %-6s %-10s %6s %8s %11s %8s\n", "MEMBER", "PID", "STATE", "AGE", "REQ/S", "IN FLIGHT", "QUEUED")
+	fmt.Fprintf(b, "%-9s %-6s %-10s %6s %8s %11s %8s\n", "MEMBER", "ID", "STATE", "AGE", "REQ/S", "IN FLIGHT", "QUEUED")
 	for _, m := range h.pool.Members {
 		open := "-"
 		if m.Open != nil {
@@ -143,7 +143,7 @@ func (v *view) members(b *strings.Builder, h *history) {
 		if m.State != rules.Ready {
 			state = v.yellow(state)
 		}
-		fmt.Fprintf(b, "%-9s %-6s %s %6s %8.0f %11s %8.0f\n", m.Name, pid(m), state,
+		fmt.Fprintf(b, "%-9s %-6s %s %6s %8.0f %11s %8.0f\n", m.Name, brief(m), state,
 			clock(time.Since(m.Born)), h.rates[m.Name], open, h.queued[m.Name])
 	}
 }

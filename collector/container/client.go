@@ -28,7 +28,9 @@ const connectTimeout = 5 * time.Second
 //
 // An error of a call has the reason that [exporter.Reason] tells when the engine
 // could not be reached.
-func Dial(socket string) (*client.Client, error) {
+func Dial(socket string) (*client.Client, error) { return dial(socket) }
+
+func dial(socket string, more ...client.Opt) (*client.Client, error) {
 	network, address, err := splitSocket(socket)
 	if err != nil {
 		return nil, err
@@ -38,13 +40,13 @@ func Dial(socket string) (*client.Client, error) {
 		MaxIdleConns: workers, MaxIdleConnsPerHost: workers,
 		IdleConnTimeout: 30 * time.Second, TLSHandshakeTimeout: connectTimeout,
 	}
-	c, err := client.New(
+	c, err := client.New(append([]client.Opt{
 		client.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: client.CheckRedirect}),
 		client.WithHost(socket),
 		client.WithScheme("http"), // or it would take TLS for meant, which the transport can do
 		client.WithDialContext(dialer(network, address)),
 		client.WithUserAgent("flyball"),
-	)
+	}, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("make a client of the engine at %s: %w", socket, err)
 	}

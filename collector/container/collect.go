@@ -164,6 +164,9 @@ func (w *Watch) usage(ctx context.Context, engine *client.Client, id string) (us
 	if errors.Is(err, errEnded) {
 		return u, err
 	}
+	if w.engine.swapsTraffic() {
+		u.swapTraffic()
+	}
 	return u, told(doing, err)
 }
 

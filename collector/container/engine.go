@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
@@ -23,7 +25,8 @@ type engine struct {
 	socket string
 	turn   turn // of who meets the engine
 	client *client.Client
-	spoken string // the version of the API that the engine told of when client was made
+	spoken string                // the version of the API that the engine told of when client was made
+	podman atomic.Pointer[string] // its version if it is podman
 }
 
 func newEngine(socket string) *engine { return &engine{socket: socket, turn: newTurn()} }
@@ -66,7 +69,7 @@ func (e *engine) reach(ctx context.Context) (*client.Client, error) {
 
 // meet agrees with the engine on a version of the API.
 func (e *engine) meet(ctx context.Context) (*client.Client, error) {
-	c, err := Dial(e.socket)
+	c, err := dial(e.socket, client.WithResponseHook(e.heard))
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +83,26 @@ func (e *engine) meet(ctx context.Context) (*client.Client, error) {
 	}
 	e.client, e.spoken = c, ping.APIVersion
 	return c, nil
+}
+
+// heard takes the engine's own version from each of its answers.
+func (e *engine) heard(r *http.Response) {
+	version := r.Header.Get("Libpod-Api-Version")
+	e.podman.Store(&version)
+}
+
+// swapsTraffic reports whether the engine takes what a container sends for what
+// it receives: podman did until 4.4.
+func (e *engine) swapsTraffic() bool {
+	version := e.podman.Load()
+	if version == nil {
+		return false
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(*version, "%d.%d", &major, &minor); err != nil {
+		return false
+	}
+	return major < 4 || major == 4 && minor < 4
 }
 
 // close closes idle connections; the engine can be reached again.

@@ -40,6 +40,7 @@ type recording struct {
 	asked      map[string]int // by what: list, inspect, stats, events, ping
 	frozen     chan struct{}  // closed: it answers
 	forgets    bool           // it tells of no event
+	podman     string         // its version if it is one
 	next       int
 }
 
@@ -87,6 +88,9 @@ func (e *recording) start() {
 	e.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-e.answers():
+			if e.podman != "" {
+				w.Header().Set("Libpod-Api-Version", e.podman)
+			}
 			mux.ServeHTTP(w, r)
 		case <-r.Context().Done():
 		}

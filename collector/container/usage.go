@@ -113,6 +113,16 @@ func (u *usage) forgetEmpty() {
 	}
 }
 
+// swapTraffic puts right what an engine took for one another.
+func (u *usage) swapTraffic() {
+	for name, t := range u.Networks {
+		u.Networks[name] = traffic{
+			ReceivedBytes: t.SentBytes, ReceivedPackets: t.SentPackets, ReceivedErrors: t.SentErrors, ReceivedDropped: t.SentDropped,
+			SentBytes: t.ReceivedBytes, SentPackets: t.ReceivedPackets, SentErrors: t.ReceivedErrors, SentDropped: t.ReceivedDropped,
+		}
+	}
+}
+
 // memory is the first there is of the kernel's figures under several names: with
 // those below (total_), of this group on cgroup v1, on cgroup v2.
 func (u *usage) memory(names ...string) number {

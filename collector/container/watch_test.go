@@ -337,6 +337,18 @@ func TestAnEngineOfAnotherVersionIsMetAnew(t *testing.T) {
 	scrape(t, w).wants(t, toldBy{"container_up": 0, `container_down{reason="protocol"}`: 1})
 }
 
+func TestOldPodmansMistakeAboutTrafficIsPutRight(t *testing.T) {
+	for version, received := range map[string]float64{"": 1006, "3.4.7": 8112, "4.3.1": 8112, "4.4.0": 1006, "5.2.0": 1006, "dev": 1006} {
+		e := newRecording(t)
+		e.podman = version
+		e.add("a", "podman", "v1")
+		scrape(t, watch(t, e.Socket)).wants(t, toldBy{
+			`container_network_receive_bytes_total{interface="network",name="a"}`:  received,
+			`container_network_transmit_bytes_total{interface="network",name="a"}`: 1006 + 8112 - received,
+		})
+	}
+}
+
 func TestOldContainersThatEndedAreNotAllKept(t *testing.T) {
 	e := newRecording(t)
 	for i := range mostEnded + 20 {
@@ -380,8 +392,8 @@ func TestAMembersSeriesNameItsPool(t *testing.T) {
 	w := watch(t, e.Socket, func(c *Config) { c.Labels = []string{"com.example.tier"} })
 	scrape(t, w).wants(t, toldBy{
 		`container_memory_working_set_bytes{container_label_com_example_tier="front",member="web-7",name="web-7",pool="web"}`: 1228800,
-		`container_memory_working_set_bytes{name="db"}`: 73400320 - 41943040,
-		`container_cpu_limit_cores{container_label_com_example_tier="front",member="web-7",name="web-7",pool="web"}`: 0.5,
+		`container_memory_working_set_bytes{name="db"}`:                                                                       73400320 - 41943040,
+		`container_cpu_limit_cores{container_label_com_example_tier="front",member="web-7",name="web-7",pool="web"}`:          0.5,
 	})
 }
 

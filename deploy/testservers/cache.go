@@ -2,13 +2,16 @@ package testservers
 
 import (
 	"context"
+	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
+	"text/template"
 	"time"
 )
 
@@ -65,24 +68,40 @@ func lockFile(ctx context.Context, path string) (*os.File, error) {
 	}
 }
 
-// jars fetches what a pom.xml names, with all that it needs, into dir/lib.
-func jars(ctx context.Context, dir string, pom []byte) error {
+// jars fetches what a pom.xml names, with all that it needs, into the folder lib.
+func jars(ctx context.Context, pom, lib string) error {
 	mvn, err := look("mvn", "maven")
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(dir, "pom.xml")
-	if err := os.WriteFile(file, pom, 0o644); err != nil {
-		return err
-	}
 	// What an interrupted call left may be half a file.
-	lib := filepath.Join(dir, "lib")
 	if err := os.RemoveAll(lib); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, mvn, "-q", "-B", "-f", file, "dependency:copy-dependencies", "-DoutputDirectory="+lib)
+	cmd := exec.CommandContext(ctx, mvn, "-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DoutputDirectory="+lib)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("run mvn: %w: %s", err, out)
+	}
+	return nil
+}
+
+// writeFiles writes files of a server into dir, with values filled in.
+func writeFiles(from embed.FS, dir string, names []string, values map[string]any) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("write the settings: %w", err)
+	}
+	tmpl, err := template.New("").Option("missingkey=error").ParseFS(from, "*/*")
+	if err != nil {
+		return fmt.Errorf("read the settings: %w", err)
+	}
+	for _, name := range names {
+		var text strings.Builder
+		if err := tmpl.ExecuteTemplate(&text, name, values); err != nil {
+			return fmt.Errorf("fill in %s: %w", name, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text.String()), 0o644); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
 	}
 	return nil
 }

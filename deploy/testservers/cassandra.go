@@ -10,12 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
-	"text/template"
 	"time"
 )
+
+const cassandraVersion = "5.0.5"
 
 //go:embed cassandra
 var cassandraFiles embed.FS
@@ -61,7 +61,7 @@ func (g *Group) StartCassandra(ctx context.Context, o CassandraOptions) (*Cassan
 	if err != nil {
 		return nil, err
 	}
-	home, err := cached(ctx, "cassandra-5.0.5", fetchCassandra)
+	home, err := cached(ctx, "cassandra-"+cassandraVersion, fetchCassandra)
 	if err != nil {
 		return nil, err
 	}
@@ -83,12 +83,12 @@ func (g *Group) StartCassandra(ctx context.Context, o CassandraOptions) (*Cassan
 	return c, nil
 }
 
-func fetchCassandra(ctx context.Context, dir string) error {
-	pom, err := cassandraFiles.ReadFile("cassandra/pom.xml")
-	if err != nil {
+// fetchCassandra fetches the libraries, which are all that there is.
+func fetchCassandra(ctx context.Context, home string) error {
+	if err := writeFiles(cassandraFiles, home, []string{"pom.xml"}, map[string]any{"Version": cassandraVersion}); err != nil {
 		return err
 	}
-	return jars(ctx, dir, pom)
+	return jars(ctx, filepath.Join(home, "pom.xml"), filepath.Join(home, "lib"))
 }
 
 // Hosts returns the addresses of the nodes: 127.0.n.1 and on.
@@ -187,6 +187,9 @@ func (c *Cassandra) addNode(g *Group, java, home string, o CassandraOptions) err
 			return err
 		}
 	}
+	if err := os.Mkdir(filepath.Join(s.dir, "tmp"), 0o755); err != nil {
+		return fmt.Errorf("make a directory for %s: %w", s.name, err)
+	}
 	address := c.hosts[len(c.nodes)-1]
 	s.program = program{
 		path:     java,
@@ -230,25 +233,4 @@ func (c *Cassandra) chooseAddresses(nodes int) error {
 		return nil
 	}
 	return errors.New("find free addresses: 1000 tries were not enough")
-}
-
-// writeFiles writes files of a server, in which values are filled in.
-func writeFiles(from embed.FS, dir string, names []string, values map[string]any) error {
-	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o755); err != nil {
-		return fmt.Errorf("write the settings: %w", err)
-	}
-	tmpl, err := template.New("").Option("missingkey=error").ParseFS(from, "*/*")
-	if err != nil {
-		return fmt.Errorf("read the settings: %w", err)
-	}
-	for _, name := range names {
-		var text strings.Builder
-		if err := tmpl.ExecuteTemplate(&text, name, values); err != nil {
-			return fmt.Errorf("fill in %s: %w", name, err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text.String()), 0o644); err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
-		}
-	}
-	return nil
 }

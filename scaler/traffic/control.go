@@ -115,11 +115,17 @@ func decodeChange(r io.Reader) (Change, error) {
 	if err := json.NewDecoder(r).Decode(&c); err != nil {
 		return Change{}, fmt.Errorf("decode change: %w", err)
 	}
-	for _, ms := range [][]Member{c.Withdraw, c.Admit} {
-		for _, m := range ms {
-			if err := m.validate(); err != nil {
-				return Change{}, fmt.Errorf("decode change: %w", err)
-			}
+	for _, m := range c.Withdraw {
+		if m.ID != "" && m.Addr == "" {
+			continue // it is dead, and was known by its name
+		}
+		if err := m.validate(); err != nil {
+			return Change{}, fmt.Errorf("decode change: %w", err)
+		}
+	}
+	for _, m := range c.Admit {
+		if err := m.validate(); err != nil {
+			return Change{}, fmt.Errorf("decode change: %w", err)
 		}
 	}
 	return c, nil

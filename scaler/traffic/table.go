@@ -146,7 +146,9 @@ func (t *table) change(c Change) bool {
 	defer t.mu.Unlock()
 	different := false
 	for _, m := range c.Withdraw {
-		different = t.set(m, false) || different
+		if t.find(m.ID) != nil || m.Addr != "" && !t.has(m.Addr) { // else nothing can be sent to it
+			different = t.set(m, false) || different
+		}
 	}
 	for _, m := range c.Admit {
 		different = t.set(m, true) || different
@@ -210,6 +212,11 @@ func (t *table) find(id rules.MemberID) *backend {
 		return nil
 	}
 	return t.backends[i]
+}
+
+// has reports whether an address is a member's.
+func (t *table) has(addr string) bool {
+	return slices.ContainsFunc(t.backends, func(b *backend) bool { return b.addr == addr })
 }
 
 // keep forgets the backends that ok denies; those with open requests stay in

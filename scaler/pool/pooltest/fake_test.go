@@ -98,6 +98,23 @@ func TestDelayIsOfTheBubble(t *testing.T) {
 	})
 }
 
+func TestTrafficKeepsTheContract(t *testing.T) {
+	RunTraffic(t, func(*testing.T) TrafficHarness {
+		tr := NewTraffic(time.Now)
+		return TrafficHarness{
+			Traffic: tr,
+			Again:   func(*testing.T) scaler.Traffic { return tr },
+			Members: []rules.Member{{ID: "a", Name: "a", Addr: "127.0.0.1:1"}, {ID: "b", Name: "b", Addr: "127.0.0.1:2"}, {ID: "c", Name: "c", Addr: "127.0.0.1:3"}},
+			Served:  func(*testing.T) []rules.MemberID { return tr.In() },
+			Busy: func(_ *testing.T, m rules.Member) func() {
+				tr.Set(func(k *TrafficKnobs) { k.Drains = time.Hour })
+				tr.Load(m.ID, 1)
+				return func() { tr.Load(m.ID, 0) }
+			},
+		}
+	})
+}
+
 func TestTrafficDrains(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	tr := NewTraffic(func() time.Time { return now })

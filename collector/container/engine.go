@@ -25,7 +25,7 @@ type engine struct {
 	socket string
 	turn   turn // of who meets the engine
 	client *client.Client
-	spoken string                // the version of the API that the engine told of when client was made
+	spoken string                 // the version of the API that the engine told of when client was made
 	podman atomic.Pointer[string] // its version if it is podman
 }
 

@@ -109,15 +109,26 @@ func (p *Pool) start(ctx context.Context, c candidate) error {
 	}
 	p.point("created")
 	if _, err := p.engine.ContainerStart(ctx, c.id, client.ContainerStartOptions{}); err != nil {
-		err = p.explain("start container", err)
-		if ctx.Err() != nil {
+		if err := p.undo(ctx, c.id, p.explain("start container", err)); err != nil {
 			return err
 		}
-		return errors.Join(err, p.discard(ctx, c.id))
 	}
 	p.point("started")
 	p.log.Info("member started", "member", c.name, "container", short(c.id), "image", p.cfg.Image)
 	return nil
+}
+
+// undo removes a container whose start failed; nil if it runs, for the answer may
+// have been lost.
+func (p *Pool) undo(ctx context.Context, id string, failure error) error {
+	res, err := p.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	switch {
+	case err != nil:
+		return failure
+	case res.Container.State != nil && res.Container.State.Running:
+		return nil
+	}
+	return errors.Join(failure, p.discard(ctx, id))
 }
 
 // create makes a container; done means that the member is there already. The name

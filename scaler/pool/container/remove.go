@@ -2,9 +2,9 @@ package container
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
@@ -102,21 +102,29 @@ func (p *Pool) tell(ctx context.Context, c container.Summary) error {
 	})
 }
 
+// An engine that could not send a signal is asked so often, so far apart, whether
+// the container has ended: podman learns of an end a moment after its kill does.
+const (
+	endTries = 5
+	endPause = 100 * time.Millisecond
+)
+
 // signal sends to a container's first process. One that has ended meanwhile got it.
 func (p *Pool) signal(ctx context.Context, id, sig string) error {
 	_, err := p.engine.ContainerKill(ctx, id, client.ContainerKillOptions{Signal: sig})
-	if err == nil || errdefs.IsNotFound(err) {
+	if err == nil {
 		return nil
 	}
-	err = p.explain("send "+sig, err)
-	res, lookErr := p.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
-	switch {
-	case errdefs.IsNotFound(lookErr):
-		return nil
-	case lookErr != nil:
-		return errors.Join(err, lookErr)
-	case res.Container.State != nil && hasEnded(res.Container.State.Status):
-		return nil
+	for range endTries {
+		res, lookErr := p.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+		if errdefs.IsNotFound(lookErr) || lookErr == nil && res.Container.State != nil && hasEnded(res.Container.State.Status) {
+			return nil
+		}
+		select {
+		case <-time.After(endPause):
+		case <-ctx.Done():
+			return p.explain("send signal "+sig, err)
+		}
 	}
-	return err
+	return p.explain("send signal "+sig, err)
 }

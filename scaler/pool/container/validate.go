@@ -1,7 +1,9 @@
 package container
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -147,6 +149,11 @@ func (c Config) validateFiles(f *faults) {
 	for i, v := range c.Volumes {
 		if text := wrongVolume(v); text != "" {
 			f.add(fmt.Sprintf(".volumes[%d]", i), text, "write host:container or host:container:ro, e.g. /srv/assets:/assets:ro")
+			continue
+		}
+		host, _, _ := strings.Cut(v, ":")
+		if _, err := os.Stat(host); filepath.IsAbs(host) && errors.Is(err, fs.ErrNotExist) && !inContainer() {
+			f.add(fmt.Sprintf(".volumes[%d]", i), host+" is not there", "make it: the engine would put an empty folder there")
 		}
 	}
 	for i, dir := range c.Tmpfs {

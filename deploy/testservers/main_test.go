@@ -1,13 +1,22 @@
 package testservers
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"testing"
 	"time"
 )
 
-func TestMain(m *testing.M) { os.Exit(Main(m)) }
+func TestMain(m *testing.M) {
+	if kind := os.Getenv(victimOf); kind != "" {
+		if err := victim(kind); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(1)
+	}
+	os.Exit(Main(m))
+}
 
 // until waits for a condition.
 func until(t *testing.T, what string, holds func() bool) {

@@ -56,7 +56,7 @@ func (g *Group) StartPodman(ctx context.Context) (*Podman, error) {
 	p := &Podman{Server: s, images: map[string]string{}}
 	s.leave = p.removeContainers
 	s.program = program{
-		path:     p.client(),
+		path:     p.Client(),
 		args:     []string{"system", "service", "--time=0", p.Socket()},
 		quit:     syscall.SIGTERM,
 		patience: time.Minute,
@@ -82,8 +82,8 @@ func (p *Podman) Socket() string { return "unix://" + p.socket() }
 
 func (p *Podman) socket() string { return filepath.Join(p.dir, "podman.sock") }
 
-// client returns the path of a script that is podman with the settings of this engine.
-func (p *Podman) client() string { return filepath.Join(p.dir, "podman") }
+// Client returns the path of a script that is podman with the settings of this engine.
+func (p *Podman) Client() string { return filepath.Join(p.dir, "podman") }
 
 // Network returns the name of the network that containers join if they are not
 // told otherwise. Their addresses in it can be reached from the host, and they
@@ -95,7 +95,7 @@ func (p *Podman) Subnet() string { return p.subnet }
 
 // Command prepares the command podman with the settings of this engine.
 func (p *Podman) Command(args ...string) *exec.Cmd {
-	cmd := p.group.command(context.Background(), p.dir, p.client(), args...)
+	cmd := p.group.command(context.Background(), p.dir, p.Client(), args...)
 	cmd.Dir = "" // paths are the caller's
 	return cmd
 }

@@ -50,7 +50,11 @@ func (p process) running() bool {
 // is not enough: the processes of PostgreSQL write over theirs; nor is the
 // process group: each of them has its own. The name server of podman's networks
 // is nobody's: it serves all engines of the machine, and ends with the last one.
-func belonging(dir string) []process {
+func belonging(dir string) []process { return carrying(mark + "=" + dir + "/") }
+
+// carrying returns the running processes with a text in their environment, and
+// the descendants of those.
+func carrying(text string) []process {
 	table, ours := map[int]process{}, map[int]bool{}
 	paths, _ := filepath.Glob("/proc/[0-9]*")
 	for _, path := range paths {
@@ -61,7 +65,7 @@ func belonging(dir string) []process {
 		}
 		table[pid] = p
 		env, _ := os.ReadFile(path + "/environ")
-		ours[pid] = bytes.Contains(env, []byte(mark+"="+dir+"/"))
+		ours[pid] = bytes.Contains(env, []byte(text))
 	}
 	var found []process
 	for pid, p := range table {

@@ -56,11 +56,12 @@ func (s *Server) Dir() string { return s.dir }
 
 // Log returns what the server has written so far, from its first start on.
 func (s *Server) Log() string {
-	raw, _ := os.ReadFile(s.logFile())
+	raw, _ := os.ReadFile(s.LogFile())
 	return string(raw)
 }
 
-func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
+// LogFile returns the path of the log, as long as the server is there.
+func (s *Server) LogFile() string { return filepath.Join(s.dir, "log") }
 
 // launch starts a new server. One that does not come up is removed; its log is kept.
 func (s *Server) launch(ctx context.Context) error {
@@ -95,7 +96,7 @@ func (s *Server) start(ctx context.Context) error {
 	if s.run != nil {
 		return fmt.Errorf("start %s: it was started already", s.name)
 	}
-	log, err := os.OpenFile(s.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(s.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", s.name, err)
 	}

@@ -61,16 +61,23 @@ scale:
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), addr: freeAddress(t), balance: freeAddress(t)}
-	r.app = filepath.Join(r.dir, "app")
-	build := exec.CommandContext(t.Context(), "go", "build", "-C", "app", "-o", r.app, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the app: %v\n%s", err, out)
-	}
+	r.app = buildApp(t, r.dir)
 	r.write("flyball.yaml", fmt.Sprintf(rigConfig, r.addr, r.app, r.dir, r.balance))
 	r.write("rules/web.scale.yaml", rigRule)
 	t.Cleanup(r.clear)
 	return r
+}
+
+// buildApp builds the app's program in a folder.
+func buildApp(t *testing.T, dir string) string {
+	t.Helper()
+	app := filepath.Join(dir, "app")
+	build := exec.CommandContext(t.Context(), "go", "build", "-C", "app", "-o", app, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the app: %v\n%s", err, out)
+	}
+	return app
 }
 
 func (r *rig) write(name, text string) {

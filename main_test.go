@@ -9,6 +9,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"flyball/deploy/testservers"
 	"flyball/scaler/pool/process"
 )
 
@@ -19,8 +20,14 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "balance" {
 		main() // a service under test starts its balancer from its own executable, which is this one
 	}
-	testscript.Main(m, map[string]func(){"flyball": main})
+	testscript.Main(withServers{m}, map[string]func(){"flyball": main})
 }
+
+// withServers are tests that may start real servers.
+type withServers struct{ m *testing.M }
+
+// Run runs the tests, and ends the servers.
+func (s withServers) Run() int { return testservers.Main(s.m) }
 
 // TestScripts runs testdata/scripts/*.txtar against the real program. Each script
 // has a folder of its own, and $ADDR, an address that is free.

@@ -13,12 +13,12 @@ func (t *target) activity() []view {
 		from: `(SELECT d.datname, s.state, coalesce(a.count, 0) AS count, coalesce(a.longest, 0) AS longest
 			FROM pg_database d
 			CROSS JOIN unnest('{active,idle,idle in transaction,idle in transaction (aborted),fastpath function call,disabled}'::text[]) AS s (state)
-			LEFT JOIN (SELECT datname, state, count(*) AS count, max(extract(epoch FROM clock_timestamp() - xact_start)) AS longest
+			LEFT JOIN (SELECT datname, state, count(*) AS count, max(extract(epoch FROM clock_timestamp() - xact_start)) FILTER (WHERE backend_type = 'client backend') AS longest
 				FROM pg_stat_activity GROUP BY datname, state) a ON a.datname = d.datname AND a.state = s.state
 			WHERE d.datallowconn AND ` + chosen + `) x`,
 		columns: []column{
 			gauge("count", "Sessions in this state."),
-			gauge("max_tx_duration", "Age of the longest transaction of a session in this state, in seconds; 0 without any.").of("longest"),
+			gauge("max_tx_duration", "Age of the longest transaction of a client in this state, in seconds; 0 without any. A VACUUM that runs by itself does not count.").of("longest"),
 		},
 	}
 	waiting := view{

@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -228,6 +230,34 @@ func TestWritesMoveTheNumbersThatTheyShould(t *testing.T) {
 		}
 		if strings.Contains(series, "filler") {
 			t.Errorf("%s tells a text", series)
+		}
+	}
+}
+
+// expression finds what a rule asks, on one line or on several.
+var expression = regexp.MustCompile(`(?m)^ +expr: (?:>-\n((?: {10,}.*\n)+)|(.*)\n)`)
+
+func TestTheShippedRulesAskForWhatIsTold(t *testing.T) {
+	rules, err := os.ReadFile("../../rules/shipped/postgres.rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{"pg_up": true, "pg_part_down": true}
+	for _, part := range postgres.Parts() {
+		for _, m := range part.Metrics {
+			known[m.Name] = true
+		}
+	}
+	known["pg_database_wraparound_age_"] = known["pg_database_wraparound_age_datfrozenxid_seconds"] && known["pg_database_wraparound_age_datminmxid_seconds"]
+	expressions := expression.FindAllString(string(rules), -1)
+	if len(expressions) < 10 {
+		t.Fatalf("%d rules are found", len(expressions))
+	}
+	for _, e := range expressions {
+		for _, name := range regexp.MustCompile(`\bpg_\w+`).FindAllString(e, -1) {
+			if !known[name] {
+				t.Errorf("%s is asked for and never told, in %s", name, e)
+			}
 		}
 	}
 }

@@ -30,7 +30,7 @@ const standingQuery = `SELECT
 	(pg_last_wal_replay_lsn() - '0/0')::float8,
 	(greatest(r.latest_end_lsn, r.written_lsn, pg_last_wal_receive_lsn()) - '0/0')::float8,
 	extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8,
-	pg_is_wal_replay_paused(),
+	CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END,
 	coalesce(r.status = 'streaming', false),
 	extract(epoch FROM clock_timestamp() - r.last_msg_receipt_time)::float8,
 	extract(epoch FROM current_setting('wal_receiver_timeout')::interval)::float8

@@ -159,21 +159,6 @@ func (s scrape) like(name string) []string {
 	return out
 }
 
-// one returns the only series of a metric.
-func (s scrape) one(name string) float64 {
-	s.t.Helper()
-	var found []float64
-	for got, v := range s.values {
-		if metric, _, _ := strings.Cut(got, "{"); metric == name {
-			found = append(found, v)
-		}
-	}
-	if len(found) != 1 {
-		s.t.Fatalf("%s is told %d times, but\n%s", name, len(found), strings.Join(s.like(name), "\n"))
-	}
-	return found[0]
-}
-
 // failed are the parts that could not be read, with why.
 func (s scrape) failed() map[string]string {
 	out := map[string]string{}

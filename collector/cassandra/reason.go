@@ -47,8 +47,10 @@ func answerReason(code int) string {
 		return exporter.Permission
 	case gocql.ErrCodeInvalid, gocql.ErrCodeConfig:
 		return exporter.Missing
-	case gocql.ErrCodeReadTimeout, gocql.ErrCodeOverloaded:
+	case gocql.ErrCodeReadTimeout:
 		return exporter.Timeout
+	case gocql.ErrCodeOverloaded:
+		return exporter.Exhausted
 	case gocql.ErrCodeBootstrapping:
 		return exporter.Refused
 	case gocql.ErrCodeProtocol, gocql.ErrCodeSyntax:

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -72,6 +73,11 @@ func splitSocket(socket string) (network, address string, err error) {
 	return network, address, nil
 }
 
+// unreachable is why no connection could be made.
+type unreachable struct{ error }
+
+func (u unreachable) Unwrap() error { return u.error }
+
 // dialer connects to one address, whichever is asked for. The client replaces
 // most errors of a connection by words of its own, and the cause is lost; so the
 // reason is told while it is still known.
@@ -82,10 +88,26 @@ func dialer(network, address string) func(context.Context, string, string) (net.
 		if err == nil || ctx.Err() != nil {
 			return conn, err
 		}
-		cause := err
-		for next := errors.Unwrap(cause); next != nil; next = errors.Unwrap(cause) {
-			cause = next
-		}
-		return nil, exporter.Because(exporter.Reason(err), fmt.Errorf("connect to %s: %s", address, cause))
+		why := exporter.Reason(err)
+		return nil, unreachable{exporter.Because(why, fmt.Errorf("connect to %s: %s: %s", address, rootCause(err), advice(why)))}
 	}
+}
+
+// rootCause leaves out what a network's error repeats of the address. It has other
+// words for a refusal, by which the client knows one, and replaces it.
+func rootCause(err error) error {
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
+		err = next
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return errors.New("nobody listens")
+	}
+	return err
+}
+
+func advice(reason string) string {
+	if reason == exporter.Permission {
+		return "let the user of this process into the group of the socket"
+	}
+	return "see whether the engine runs, and listens there"
 }

@@ -123,6 +123,9 @@ func told(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if u := (unreachable{}); errors.As(err, &u) {
+		err = u // without what the client says around it
+	}
 	return exporter.Because(reason(err), fmt.Errorf("%s: %w", doing, err))
 }
 

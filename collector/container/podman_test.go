@@ -128,6 +128,13 @@ func TestARealContainerIsKnownAndGoneWithinASecond(t *testing.T) {
 	eventually(t, time.Second, "it is paused", p.state(w, "a", Paused))
 	p.Run(t, "unpause", p.prefix+"a")
 	eventually(t, time.Second, "it runs again", p.state(w, "a", Running))
+	network := p.prefix + "net"
+	p.Run(t, "network", "create", network)
+	t.Cleanup(func() { p.Run(t, "network", "rm", "-f", network) })
+	p.Run(t, "network", "connect", network, p.prefix+"a")
+	eventually(t, time.Second, "it is in a second network", func() bool { return len(w.Containers()[0].Networks) == 2 })
+	p.Run(t, "network", "disconnect", network, p.prefix+"a")
+	eventually(t, time.Second, "it has left it", func() bool { return len(w.Containers()[0].Networks) == 1 })
 	p.Run(t, "rename", p.prefix+"a", p.prefix+"b")
 	eventually(t, time.Second, "it has its new name", p.state(w, "b", Running))
 	p.Run(t, "rm", "-f", "-t", "0", p.prefix+"b")

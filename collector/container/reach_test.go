@@ -22,20 +22,22 @@ func TestWhyAnEngineCannotBeReached(t *testing.T) {
 	}
 	closed.(*net.UnixListener).SetUnlinkOnClose(false)
 	closed.Close()
-	for _, c := range []struct{ name, socket, want string }{
-		{"there is no socket", "unix://" + filepath.Join(dir, "missing"), exporter.Refused},
-		{"nobody listens at it", "unix://" + filepath.Join(dir, "closed"), exporter.Refused},
-		{"nobody listens there", "tcp://127.0.0.1:1", exporter.Refused},
-		{"the name has no address", "tcp://engine.invalid:2375", exporter.Unresolved},
-		{"it hangs up", speaker(t, ""), exporter.Refused},
-		{"it speaks something else", speaker(t, "220 mail.example ESMTP\r\n"), exporter.Refused},
-		{"it is no engine", speaker(t, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), exporter.Missing},
+	missing := filepath.Join(dir, "missing")
+	const look = ": see whether the engine runs, and listens there"
+	for _, c := range []struct{ name, socket, want, text string }{
+		{"there is no socket", "unix://" + missing, exporter.Refused, "connect to " + missing + ": no such file or directory" + look},
+		{"nobody listens at it", "unix://" + filepath.Join(dir, "closed"), exporter.Refused, "nobody listens" + look},
+		{"nobody listens there", "tcp://127.0.0.1:1", exporter.Refused, "connect to 127.0.0.1:1: nobody listens" + look},
+		{"the name has no address", "tcp://engine.invalid:2375", exporter.Unresolved, "engine.invalid"},
+		{"it hangs up", speaker(t, ""), exporter.Refused, "EOF"},
+		{"it speaks something else", speaker(t, "220 mail.example ESMTP\r\n"), exporter.Refused, "malformed HTTP"},
+		{"it is no engine", speaker(t, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), exporter.Missing, "404"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := watch(t, c.socket, timeout(2*time.Second))
 			scrape(t, w).wants(t, toldBy{"container_up": 0, `container_down{reason="` + c.want + `"}`: 1})
-			if err := w.Status().Down; err == nil || !strings.HasPrefix(err.Error(), "reach the engine: ") {
-				t.Errorf("error: %v", err)
+			if err := w.Status().Down; err == nil || !strings.HasPrefix(err.Error(), "reach the engine: ") || !strings.Contains(err.Error(), c.text) {
+				t.Errorf("error %v, want it to say %q", err, c.text)
 			}
 		})
 	}

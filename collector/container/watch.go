@@ -64,7 +64,8 @@ func New(c Config, log *slog.Logger) (*Watch, error) {
 }
 
 // Containers are those that the configuration includes, sorted by name. They are
-// as the engine last told: nothing is asked.
+// as the engine last told: nothing is asked. Their maps and slices are shared, and
+// not to be changed.
 func (w *Watch) Containers() []Container {
 	var out []Container
 	for _, c := range w.set.all() {

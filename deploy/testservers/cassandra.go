@@ -33,7 +33,6 @@ type Cassandra struct {
 	hosts   []string
 	port    int // of CQL, on each host
 	storage int // port between the nodes
-	auth    bool
 }
 
 // StartCassandra starts a ring for one test, on addresses of its own.
@@ -65,20 +64,14 @@ func (g *Group) StartCassandra(ctx context.Context, o CassandraOptions) (*Cassan
 	if err != nil {
 		return nil, err
 	}
-	c := &Cassandra{auth: o.Auth}
-	for i := range o.Nodes {
-		if err = c.addNode(g, java, home, o); err != nil {
-			break
-		}
-		if err = c.nodes[i].launch(ctx); err != nil {
-			break
+	c := &Cassandra{}
+	for range o.Nodes {
+		if err := c.addNode(ctx, g, java, home, o); err != nil {
+			return nil, discard(err, c.nodes...)
 		}
 	}
-	if err == nil && o.Auth {
-		err = c.awaitLogin(ctx)
-	}
-	if err != nil {
-		return nil, errors.Join(err, removeAll(c.nodes))
+	if err := c.awaitLogin(ctx); err != nil {
+		return nil, discard(err, c.nodes...)
 	}
 	return c, nil
 }
@@ -174,40 +167,46 @@ func (c *Cassandra) awaitLogin(ctx context.Context) error {
 // all returns the nodes.
 func (c *Cassandra) all() []*Server { return c.nodes }
 
-// addNode prepares one more node; the first one also chooses addresses and ports.
-func (c *Cassandra) addNode(g *Group, java, home string, o CassandraOptions) error {
+// addNode starts one more node; with the first one addresses and ports are chosen.
+func (c *Cassandra) addNode(ctx context.Context, g *Group, java, home string, o CassandraOptions) error {
 	s, err := g.place("cassandra")
 	if err != nil {
 		return err
 	}
 	c.nodes = append(c.nodes, s)
-	if c.Server == nil {
-		c.Server = s
-		if err := c.chooseAddresses(o.Nodes); err != nil {
-			return err
+	return s.launch(ctx, func() error {
+		if c.Server == nil {
+			c.Server = s
+			if err := c.chooseAddresses(o.Nodes); err != nil {
+				return err
+			}
 		}
-	}
-	if err := os.Mkdir(filepath.Join(s.dir, "tmp"), 0o755); err != nil {
-		return fmt.Errorf("make a directory for %s: %w", s.name, err)
-	}
-	address := c.hosts[len(c.nodes)-1]
-	s.program = program{
+		s.program = c.node(len(c.nodes)-1, java)
+		if err := os.Mkdir(filepath.Join(s.dir, "tmp"), 0o755); err != nil {
+			return fmt.Errorf("prepare %s: %w", s.name, err)
+		}
+		return writeFiles(cassandraFiles, s.dir, []string{"cassandra.yaml", "logback.xml", "java.options"}, map[string]any{
+			"Address": c.hosts[len(c.nodes)-1], "Seed": c.hosts[0], "StoragePort": c.storage, "NativePort": c.port,
+			"Auth": o.Auth, "Nodes": o.Nodes, "Dir": s.dir, "Lib": filepath.Join(home, "lib"),
+		})
+	})
+}
+
+// node returns how a node is started.
+func (c *Cassandra) node(i int, java string) program {
+	return program{
 		path:     java,
-		args:     []string{"@" + filepath.Join(s.dir, "java.options"), "org.apache.cassandra.service.CassandraDaemon"},
+		args:     []string{"@" + filepath.Join(c.nodes[i].dir, "java.options"), "org.apache.cassandra.service.CassandraDaemon"},
 		quit:     syscall.SIGTERM,
 		patience: 3 * time.Minute,
 		ready: func(ctx context.Context) error {
-			conn, err := dialCQL(ctx, net.JoinHostPort(address, strconv.Itoa(c.port)))
+			conn, err := dialCQL(ctx, c.Addr(i))
 			if err != nil {
 				return err
 			}
 			return conn.Close()
 		},
 	}
-	return writeFiles(cassandraFiles, s.dir, []string{"cassandra.yaml", "logback.xml", "java.options"}, map[string]any{
-		"Address": address, "Seed": c.hosts[0], "StoragePort": c.storage, "NativePort": c.port,
-		"Auth": o.Auth, "Nodes": o.Nodes, "Dir": s.dir, "Lib": filepath.Join(home, "lib"),
-	})
 }
 
 // chooseAddresses finds addresses 127.0.n.1 and on, and ports on them, that

@@ -80,3 +80,25 @@ func TestARingOfThreeServesWithTwo(t *testing.T) {
 		return err == nil && number(t, rows) == 7
 	})
 }
+
+func TestANodeWithoutAuthWantsNoPassword(t *testing.T) {
+	if testing.Short() {
+		t.Skip("Java takes long to start")
+	}
+	c := SharedCassandra(t)
+	conn, err := dialCQL(t.Context(), c.Addr(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.login("nobody", ""); err != nil {
+		t.Error(err)
+	}
+	rows, err := conn.query("SELECT cluster_name FROM system.local")
+	if err != nil || len(rows) != 1 || rows[0][0] != "flyball" {
+		t.Errorf("%q, %v", rows, err)
+	}
+	if len(c.Hosts()) != 1 || c.Node(0) != c.Server {
+		t.Errorf("its hosts are %v", c.Hosts())
+	}
+}

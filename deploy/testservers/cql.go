@@ -92,6 +92,9 @@ func readRows(r *bytes.Reader) ([][]string, error) {
 	if flags&noMetadata == 0 || flags&morePages != 0 {
 		return nil, fmt.Errorf("read rows: there are flags %#x", flags)
 	}
+	if columns < 1 || count < 0 || int(count) > r.Len()/4/int(columns) { // a value has four bytes at least
+		return nil, fmt.Errorf("read rows: %d bytes are not %d rows of %d columns", r.Len(), count, columns)
+	}
 	var rows [][]string
 	for range count {
 		row := make([]string, columns)

@@ -3,7 +3,6 @@ package testservers
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -64,17 +63,16 @@ func (g *Group) StartElasticsearch(ctx context.Context) (*Elasticsearch, error) 
 		return nil, err
 	}
 	e := &Elasticsearch{Server: s}
-	if e.http, err = s.port(); err == nil {
-		e.transport, err = s.port()
-	}
-	if err == nil {
-		err = os.Mkdir(filepath.Join(s.dir, "tmp"), 0o755)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.remove())
-	}
-	s.program = program{path: java, args: e.options(home), quit: syscall.SIGTERM, patience: 3 * time.Minute, ready: e.healthy}
-	return e, e.launch(ctx)
+	return e, s.launch(ctx, func() error {
+		if e.http, err = s.port(); err != nil {
+			return err
+		}
+		if e.transport, err = s.port(); err != nil {
+			return err
+		}
+		s.program = program{path: java, args: e.options(home), quit: syscall.SIGTERM, patience: 3 * time.Minute, ready: e.healthy}
+		return os.Mkdir(filepath.Join(s.dir, "tmp"), 0o755)
+	})
 }
 
 // options returns the arguments of java.

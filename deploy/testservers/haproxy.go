@@ -2,7 +2,6 @@ package testservers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -59,10 +58,7 @@ func (g *Group) StartHAProxy(ctx context.Context, config string) (*HAProxy, erro
 			return err
 		},
 	}
-	if err := h.configure(ctx, config); err != nil {
-		return nil, errors.Join(err, s.remove())
-	}
-	return h, h.launch(ctx)
+	return h, s.launch(ctx, func() error { return h.configure(ctx, config) })
 }
 
 // Config returns the file of the configuration, which Reload reads anew.

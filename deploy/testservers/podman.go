@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -62,13 +61,15 @@ func (g *Group) StartPodman(ctx context.Context) (*Podman, error) {
 		patience: time.Minute,
 		ready:    p.ping,
 	}
-	if err := p.settle(path); err != nil {
-		return nil, errors.Join(err, s.remove())
-	}
-	if out, err := p.Command("info").CombinedOutput(); err != nil {
-		return nil, errors.Join(&Missing{Program: "podman", Reason: firstLine(out, err)}, s.remove())
-	}
-	return p, p.launch(ctx)
+	return p, s.launch(ctx, func() error {
+		if err := p.settle(path); err != nil {
+			return err
+		}
+		if out, err := p.Command("info").CombinedOutput(); err != nil {
+			return &Missing{Program: "podman", Reason: firstLine(out, err)}
+		}
+		return nil
+	})
 }
 
 // firstLine returns the first line of a program's complaint.
@@ -211,6 +212,8 @@ func (p *Podman) networkFile(bridge, gateway string) ([]byte, error) {
 		IPAM      map[string]string `json:"ipam_options"`
 	}{
 		p.network, networkID(p.network), "bridge", bridge, time.Now(),
-		[]subnet{{p.subnet, gateway}}, true, map[string]string{"driver": "host-local"},
+		[]subnet{{p.subnet, gateway}},
+		true,
+		map[string]string{"driver": "host-local"},
 	})
 }

@@ -77,7 +77,7 @@ func TestPodmanRunsContainersAndLeavesNothing(t *testing.T) {
 }
 
 func TestEnginesDoNotMeet(t *testing.T) {
-	one, two := engine(t), engine(t)
+	one, two := SharedPodman(t), engine(t)
 	if one.Subnet() == two.Subnet() || one.Network() == two.Network() {
 		t.Errorf("both have %s, %s", one.Network(), one.Subnet())
 	}

@@ -42,18 +42,16 @@ func (g *Group) StartPostgres(ctx context.Context) (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := g.placePostgres()
-	if err != nil {
-		return nil, err
-	}
-	if out, err := exec.CommandContext(ctx, "cp", "-a", template, p.data()).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("copy the data of %s: %w: %s", p.name, err, out)
-	}
-	return p, p.launch(ctx)
+	return g.launchPostgres(ctx, func(p *Postgres) error {
+		if out, err := exec.CommandContext(ctx, "cp", "-a", template, p.data()).CombinedOutput(); err != nil {
+			return fmt.Errorf("copy the data of %s: %w: %s", p.name, err, out)
+		}
+		return nil
+	})
 }
 
-// placePostgres gives a server its directory and port.
-func (g *Group) placePostgres() (*Postgres, error) {
+// launchPostgres starts a server with the data that fill gives it.
+func (g *Group) launchPostgres(ctx context.Context, fill func(p *Postgres) error) (*Postgres, error) {
 	install, err := findPostgres()
 	if err != nil {
 		return nil, err
@@ -63,17 +61,25 @@ func (g *Group) placePostgres() (*Postgres, error) {
 		return nil, err
 	}
 	p := &Postgres{Server: s, install: install}
-	if p.number, err = s.port(); err != nil {
-		return nil, err
-	}
-	if err := install.give(s.dir); err != nil {
-		return nil, err
-	}
 	s.leave = p.freeSharedMemory
-	s.program = program{
-		path:       install.path("postgres"),
-		args:       []string{"-D", p.data(), "-c", "port=" + strconv.Itoa(p.number), "-c", "unix_socket_directories=" + s.dir, "-c", "cluster_name=" + s.name},
-		credential: install.credential,
+	return p, s.launch(ctx, func() error {
+		if p.number, err = s.port(); err != nil {
+			return err
+		}
+		if err := install.give(s.dir); err != nil {
+			return fmt.Errorf("prepare %s: %w", s.name, err)
+		}
+		s.program = p.server()
+		return fill(p)
+	})
+}
+
+// server returns how the server is started.
+func (p *Postgres) server() program {
+	return program{
+		path:       p.install.path("postgres"),
+		args:       []string{"-D", p.data(), "-c", "port=" + p.Port(), "-c", "unix_socket_directories=" + p.dir, "-c", "cluster_name=" + p.name},
+		credential: p.install.credential,
 		quit:       syscall.SIGINT,
 		patience:   time.Minute,
 		ready: func(ctx context.Context) error {
@@ -81,7 +87,6 @@ func (g *Group) placePostgres() (*Postgres, error) {
 			return err
 		},
 	}
-	return p, nil
 }
 
 func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }

@@ -16,21 +16,23 @@ func (p *Postgres) Standby(t testing.TB, name string) *Postgres {
 
 // StartStandby starts a streaming standby of primary, and returns once it streams.
 func (g *Group) StartStandby(ctx context.Context, primary *Postgres, name string) (*Postgres, error) {
-	p, err := g.placePostgres()
+	p, err := g.launchPostgres(ctx, func(p *Postgres) error {
+		from := fmt.Sprintf("host=127.0.0.1 port=%s user=postgres application_name=%s", primary.Port(), name)
+		cmd := g.command(ctx, p.dir, p.install.path("pg_basebackup"), "-d", from, "-D", p.data(), "-R", "-C", "-S", name,
+			"-X", "stream", "-c", "fast", "--no-sync")
+		cmd.SysProcAttr.Credential = p.install.credential
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("copy %s for its standby: %w: %s", primary.name, err, out)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	from := fmt.Sprintf("host=127.0.0.1 port=%s user=postgres application_name=%s", primary.Port(), name)
-	cmd := g.command(ctx, p.dir, p.install.path("pg_basebackup"), "-d", from, "-D", p.data(), "-R", "-C", "-S", name,
-		"-X", "stream", "-c", "fast", "--no-sync")
-	cmd.SysProcAttr.Credential = p.install.credential
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("copy %s for its standby: %w: %s", primary.name, err, out)
+	if err := p.awaitStreaming(ctx); err != nil {
+		return nil, discard(err, p.Server)
 	}
-	if err := p.launch(ctx); err != nil {
-		return nil, err
-	}
-	return p, p.awaitStreaming(ctx)
+	return p, nil
 }
 
 // awaitStreaming returns once the standby gets the primary's log.

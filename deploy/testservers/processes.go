@@ -26,17 +26,30 @@ func readProcess(pid int) (process, error) {
 	if err != nil {
 		return process{}, err
 	}
-	// The name of the program, in parentheses, may hold anything.
-	begin, end := bytes.IndexByte(raw, '(')+1, bytes.LastIndexByte(raw, ')')
-	if begin > end {
-		return process{}, fmt.Errorf("read /proc/%d/stat: it names no program", pid)
+	p, err := parseStat(string(raw))
+	if err != nil {
+		return process{}, fmt.Errorf("read /proc/%d/stat: %w", pid, err)
 	}
-	fields := strings.Fields(string(raw[end+1:]))
+	p.pid = pid
+	return p, nil
+}
+
+// parseStat reads what /proc/<pid>/stat says, but for the pid. The name of the
+// program, in parentheses, may hold anything.
+func parseStat(line string) (process, error) {
+	begin, end := strings.IndexByte(line, '(')+1, strings.LastIndexByte(line, ')')
+	if begin < 1 || begin > end {
+		return process{}, errors.New("it names no program")
+	}
+	fields := strings.Fields(line[end+1:])
 	if len(fields) < 20 {
-		return process{}, fmt.Errorf("read /proc/%d/stat: it has %d fields", pid, len(fields))
+		return process{}, fmt.Errorf("it has %d fields after the name", len(fields))
 	}
 	parent, err := strconv.Atoi(fields[1])
-	return process{pid: pid, parent: parent, program: string(raw[begin:end]), state: fields[0][0], started: fields[19]}, err
+	if err != nil {
+		return process{}, fmt.Errorf("%q is no parent", fields[1])
+	}
+	return process{parent: parent, program: line[begin:end], state: fields[0][0], started: fields[19]}, nil
 }
 
 // running says whether p has not ended yet.

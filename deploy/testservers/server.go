@@ -63,17 +63,28 @@ func (s *Server) Log() string {
 // LogFile returns the path of the log, as long as the server is there.
 func (s *Server) LogFile() string { return filepath.Join(s.dir, "log") }
 
-// launch starts a new server. One that does not come up is removed; its log is kept.
-func (s *Server) launch(ctx context.Context) error {
-	err := s.start(ctx)
-	if err == nil {
-		return nil
+// launch prepares and starts a new server. One that does not come up is removed;
+// its log is kept.
+func (s *Server) launch(ctx context.Context, prepare func() error) error {
+	if err := prepare(); err != nil {
+		return discard(err, s)
 	}
-	path, kept := s.keepLog()
-	if kept == nil {
-		err = fmt.Errorf("%w\nits log is kept in %s", err, path)
+	if err := s.start(ctx); err != nil {
+		return discard(err, s)
 	}
-	return errors.Join(err, kept, s.remove())
+	return nil
+}
+
+// discard removes servers that are of no use because of err, and keeps their logs.
+func discard(err error, servers ...*Server) error {
+	for _, s := range servers {
+		if s.Log() == "" {
+			continue
+		}
+		path, kept := s.keepLog()
+		err = errors.Join(fmt.Errorf("%w\nthe log of %s is kept in %s", err, s.name, path), kept)
+	}
+	return errors.Join(err, removeAll(servers))
 }
 
 // keepLog copies the log to where it stays, and returns its path.

@@ -2,9 +2,11 @@
 // keeps open between scrapes. Names and labels are those of postgres_exporter
 // where it has the metric; what it has not is named in the same manner.
 //
-// It takes versions 13 to 18: a metric whose column a version lacks is not given.
-// It needs the role pg_monitor and nothing more. With less, the parts that are
-// not permitted fail with the reason permission, and the others are read.
+// It takes versions 13 to 18, of which 15 is the one that it is tested with: a
+// metric whose column a version lacks is not given. It needs the role pg_monitor
+// and nothing more. With less, the parts that are not permitted fail with the
+// reason permission, and the others are read. Statements are ended by the server
+// before their part's time is up, wait for no lock, and write nothing.
 //
 // It differs from postgres_exporter on purpose:
 //
@@ -12,7 +14,8 @@
 //     lag, see [lag]; an idle one has 0.
 //   - There is no label server: instance says it.
 //   - pg_stat_activity_count and pg_stat_activity_max_tx_duration have no more
-//     labels than datname and state, so that their series are bounded.
+//     labels than datname and state, so that their series are bounded, and the
+//     latter is of clients alone.
 //   - Of the settings only those are told that one watches or computes with.
 //   - Tables and statements are the largest, and those left out are counted. The
 //     text of a statement is never told, for it may hold a password.

@@ -55,16 +55,17 @@ func (t *target) server() exporter.Part {
 	started := view{
 		part: "server", prefix: "pg_",
 		from: `(SELECT pg_postmaster_start_time() AS started) s`,
-		columns: []column{
-			gauge("postmaster_start_time_seconds", "When the server was started, in Unix time.").of("extract(epoch FROM started)"),
-			gauge("timeline", "Timeline that the server writes or, as a standby, receives.").of(timeline),
-		},
+		columns: []column{gauge("postmaster_start_time_seconds", "When the server was started, in Unix time.").of("extract(epoch FROM started)")},
+	}
+	line := view{
+		part: "server", prefix: "pg_", from: "(VALUES (1)) one",
+		columns: []column{gauge("timeline", "Timeline that the server writes or, as a standby, receives.").of(timeline)},
 	}
 	system := view{
 		part: "server", prefix: "pg_", labels: []string{"system_identifier"}, from: "pg_control_system()",
 		columns: []column{gauge("system_identifier", "1, with the number that a primary and all its standbys have in common.").of("1")},
 	}
-	p := t.part(started, system)
+	p := t.part(started, line, system)
 	p.Metrics = append([]exporter.Metric{static, replica}, p.Metrics...)
 	views := p.Read
 	p.Read = func(ctx context.Context, s *exporter.Sink) error {

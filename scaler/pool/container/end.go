@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"syscall"
 	"time"
@@ -36,6 +37,9 @@ func (p *Pool) endsOf(ctx context.Context, cs []container.Summary, notes map[str
 	for i, c := range dead {
 		out[c.ID] = ends[i]
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.ends, func(id string, _ *end) bool { return out[id] == nil }) // gone, or started again by somebody
 	return out, err
 }
 

@@ -63,7 +63,7 @@ func (p *Pool) missing(names []string, cs []container.Summary) ([]candidate, []e
 		case i >= 0:
 			err = p.lives(cs[i])
 		case room < 1:
-			err = fmt.Errorf("%w: most is %d", ErrFull, p.cfg.Most)
+			err = fmt.Errorf("%w: most is %d, and there are %d", ErrFull, p.cfg.Most, p.cfg.Most-room)
 		default:
 			room--
 			todo = append(todo, candidate{name: name})

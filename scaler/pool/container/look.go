@@ -106,9 +106,13 @@ func neverRan(s container.ContainerState) bool {
 	return s == container.StateCreated || s == "initialized"
 }
 
+// tidyTime bounds what a look spends on tidying up, so that members that go do not
+// keep it from telling of those that stay.
+const tidyTime = 2 * time.Second
+
 // tidy removes what is left of starts that were cut off and of members that are
 // gone as asked, and returns the rest. It has the turn: no start is under way. What
-// cannot be removed stays, and is tried again by the next look.
+// cannot be removed in time stays, and is tried again by the next look.
 func (p *Pool) tidy(ctx context.Context, cs []container.Summary, notes map[string]note) []container.Summary {
 	var over []container.Summary
 	for _, c := range cs {
@@ -116,6 +120,8 @@ func (p *Pool) tidy(ctx context.Context, cs []container.Summary, notes map[strin
 			over = append(over, c)
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, tidyTime)
+	defer cancel()
 	gone := make([]bool, len(over))
 	_ = each(len(over), func(i int) error {
 		gone[i] = p.bury(ctx, over[i])
@@ -148,11 +154,6 @@ func (p *Pool) remember(cs []container.Summary, whole bool) (map[string]note, er
 	ids := map[string]bool{}
 	for _, c := range cs {
 		ids[c.ID] = true
-	}
-	if whole {
-		p.mu.Lock()
-		maps.DeleteFunc(p.ends, func(id string, _ *end) bool { return !ids[id] })
-		p.mu.Unlock()
 	}
 	var known map[string]note
 	err := p.amend(func(notes map[string]note) bool {

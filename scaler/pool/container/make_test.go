@@ -143,7 +143,7 @@ func TestWhatCannotBeStartedIsAnErrorAndNoMember(t *testing.T) {
 func TestThereIsAnEndToMembers(t *testing.T) {
 	p := testPool(t, func(c *Config) { c.Most = 2 })
 	err := p.Grow(t.Context(), step("web-1", "web-2", "web-3"))
-	if err == nil || !strings.Contains(err.Error(), "start web-3: there is no room for another member: most is 2") {
+	if err == nil || !strings.Contains(err.Error(), "start web-3: there is no room for another member: most is 2, and there are 2") {
 		t.Errorf("got %v", err)
 	}
 	ms, terms, err := p.Look(t.Context())

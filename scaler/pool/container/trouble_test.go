@@ -94,6 +94,51 @@ func TestAContainerThatCameLateIsFoundByItsNameOrUndone(t *testing.T) {
 	}
 }
 
+func TestALookWhileAStepIsUnderWayUndoesNothing(t *testing.T) {
+	r, socket := startRelay(t)
+	p := testPool(t, func(c *Config) { c.Socket = socket })
+	asked, looked := make(chan struct{}), make(chan struct{})
+	r.set(func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if strings.HasSuffix(r.URL.Path, "/start") {
+			close(asked)
+			<-looked
+		}
+		pass.ServeHTTP(w, r)
+	})
+	failed := make(chan error, 1)
+	go func() { failed <- p.Grow(t.Context(), step("web-1")) }()
+	<-asked
+	ms := pooltest.Look(t, p)
+	close(looked)
+	if len(ms) != 1 || ms[0].State != rules.Booting || ms[0].Name != "web-1" {
+		t.Errorf("between make and start the members are %+v", ms)
+	}
+	if err := <-failed; err != nil {
+		t.Errorf("Grow: %v", err)
+	}
+	if now := pooltest.Look(t, p); len(now) != 1 || now[0].ID != ms[0].ID {
+		t.Errorf("after the step the members are %+v", now)
+	}
+}
+
+func TestADeadMemberThatSomebodyStartsLivesAndCanDieAgain(t *testing.T) {
+	p := testPool(t, nil)
+	m := pooltest.Grow(t, p, "web-1")[0]
+	for _, sig := range []string{"KILL", "QUIT"} {
+		testservers.SharedPodman(t).Run(t, "kill", "-s", sig, string(m.ID))
+		var dead rules.Member
+		pooltest.Until(t, "death", func() bool { dead = pooltest.Look(t, p)[0]; return dead.State == rules.Dead })
+		if want := map[string]string{"KILL": "ended by signal 9", "QUIT": "ended with status 2"}[sig]; !strings.HasPrefix(dead.Note, want) {
+			t.Errorf("after %s: %q, want %q", sig, dead.Note, want)
+		}
+		testservers.SharedPodman(t).Run(t, "start", string(m.ID))
+		if now := pooltest.Look(t, p)[0]; now.State != rules.Booting || now.ID != m.ID {
+			t.Errorf("started by hand: %+v", now)
+		}
+		awaitService(t, pooltest.Look(t, p)[0])
+	}
+}
+
 func TestALookAtRestIsOneCall(t *testing.T) {
 	r, socket := startRelay(t)
 	p := testPool(t, func(c *Config) { c.Socket = socket })

@@ -54,7 +54,7 @@ func (t *target) server() exporter.Part {
 	replica := exporter.Gauge("pg_replication_is_replica", "Whether the server is in recovery: 1 on a standby, 0 on a primary.")
 	started := view{
 		part: "server", prefix: "pg_",
-		from: `(SELECT pg_postmaster_start_time() AS started) s`,
+		from:    `(SELECT pg_postmaster_start_time() AS started) s`,
 		columns: []column{gauge("postmaster_start_time_seconds", "When the server was started, in Unix time.").of("extract(epoch FROM started)")},
 	}
 	line := view{

@@ -40,7 +40,10 @@ func (s *slot) begin(t *testing.T) {
 		_, _ = io.WriteString(w, strings.Repeat("x", 2048))
 	})}
 	s.served = make(chan error, 1)
-	go func(s *http.Server, served chan<- error) { served <- s.Serve(l) }(s.server, s.served)
+	go func(s *http.Server, served chan<- error) {
+		served <- s.Serve(l)
+		close(served) // it may be ended twice
+	}(s.server, s.served)
 }
 
 // end is the hard way: open connections are cut.

@@ -208,7 +208,7 @@ func (h *HAProxy) look(ctx context.Context) (haproxy.Backend, []order, error) {
 		h.cfg.Log.Info("HAProxy was reloaded or started anew", "was", h.worker, "is", b.Worker)
 	}
 	h.worker = b.Worker
-	h.slots.fit(b.Servers)
+	h.slots.fit(b.Servers, h.cfg.Now())
 	os := h.slots.orders(b.Servers)
 	return b, os, h.keep()
 }

@@ -10,9 +10,9 @@ import (
 	"flyball/collector/haproxy"
 )
 
-// formerTime is how long after a start of HAProxy an earlier process of it is
+// finishTime is how long after a start of HAProxy an earlier process of it is
 // taken to finish requests, where it cannot be seen whether there is one.
-const formerTime = 5 * time.Minute
+const finishTime = 5 * time.Minute
 
 // finishing reports whether an earlier process of HAProxy may still have requests.
 // On this machine the workers of one master are seen; of a HAProxy elsewhere, or
@@ -21,7 +21,7 @@ func finishing(b haproxy.Backend) bool {
 	worker, ok := readProcess(b.Worker)
 	master, of := readProcess(worker.parent)
 	if !ok || !of || worker.name != master.name {
-		return b.Uptime < formerTime
+		return b.Uptime < finishTime
 	}
 	dirs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is right
 	for _, dir := range dirs {

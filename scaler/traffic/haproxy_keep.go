@@ -41,8 +41,10 @@ func decodeSlots(raw []byte) (slots, error) {
 	}
 	seen := map[string]bool{}
 	for i, p := range t.Places {
-		_, leaving := t.Vacate[p.Slot]
-		if p.ID == "" || seen["#"+string(p.ID)] || p.Slot != "" && seen[p.Slot] || p.Addr.IsValid() && seen["@"+p.Addr.String()] || leaving {
+		_, former := t.Former[p.Addr]
+		homeless := !p.Addr.IsValid() && (p.In || p.Slot != "")
+		twice := seen["#"+string(p.ID)] || p.Slot != "" && seen[p.Slot] || p.Addr.IsValid() && seen["@"+p.Addr.String()]
+		if p.ID == "" || former || homeless || twice || nobodys(p.Addr) {
 			return slots{}, fmt.Errorf("decode slots: place %d: %s in %q at %s cannot be", i, p.ID, p.Slot, p.Addr)
 		}
 		seen["#"+string(p.ID)], seen[p.Slot], seen["@"+p.Addr.String()] = true, true, true

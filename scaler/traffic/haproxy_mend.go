@@ -60,6 +60,7 @@ func (h *HAProxy) mend(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		h.slots.forget(b.Servers, h.cfg.Now())
 		doubtful = h.slots.doubtful(b.Servers, h.cfg.Now())
 		return errors.Join(h.slots.full(b.Servers), h.save(ctx))
 	})
@@ -126,7 +127,7 @@ func (t *slots) mourn(doubtful []place, gone map[rules.MemberID]bool, now time.T
 			p.lost = now
 		}
 		if !p.lost.IsZero() && (!p.In || now.Sub(p.lost) >= forgetAdmitted) {
-			t.vacate(i)
+			t.vacate(i, now)
 		}
 	}
 }
@@ -168,9 +169,14 @@ func (h *HAProxy) release(ctx context.Context) (left int, err error) {
 	by := byName(b.Servers)
 	for i := len(h.slots.Places) - 1; i >= 0; i-- {
 		if p := h.slots.Places[i]; p.Slot == "" || idle(by[p.Slot]) {
-			h.slots.vacate(i)
+			h.slots.vacate(i, h.cfg.Now())
 		}
 	}
-	_, err = h.settle(ctx)
-	return len(h.slots.Places) + len(h.slots.Vacate), err
+	b, err = h.settle(ctx)
+	for _, s := range b.Servers {
+		if h.slots.leaves(s) {
+			left++
+		}
+	}
+	return left + len(h.slots.Places), err
 }

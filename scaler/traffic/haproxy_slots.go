@@ -26,12 +26,16 @@ type place struct {
 	lost   time.Time // since when its address refuses connections; zero while it does not
 }
 
+// formerTime is how long the address of a member that is gone is remembered: a
+// reload that was begun before may bring it back.
+const formerTime = time.Hour
+
 // slots says which member has which slot of one backend. It is all that must not
 // be forgotten when Flyball is started anew; HAProxy is made to be like it.
 type slots struct {
-	Backend string                    `json:"backend"`
-	Places  []place                   `json:"places"`
-	Vacate  map[string]netip.AddrPort `json:"vacate,omitempty"` // slots of members that are gone, with the address that they still have
+	Backend string                       `json:"backend"`
+	Places  []place                      `json:"places"`
+	Former  map[netip.AddrPort]time.Time `json:"former,omitempty"` // addresses of members that are gone, since when; a slot that has one is made vacant
 
 	dirty bool // differs from what is on disk
 }
@@ -41,36 +45,46 @@ type slots struct {
 func vacantAddr() netip.AddrPort { return netip.MustParseAddrPort("127.0.0.1:1") }
 
 // vacant reports whether a server is a slot that nobody has: it was written with
-// a name, and stands at port 1 of the loopback.
-func vacant(s haproxy.Server) bool {
-	return s.Host != "" && s.Addr.Addr().IsLoopback() && s.Addr.Port() == vacantAddr().Port()
+// a name, and stands where nobody does.
+func vacant(s haproxy.Server) bool { return s.Host != "" && nobodys(s.Addr) }
+
+// nobodys reports whether an address is that of a vacant slot: port 1 of the loopback.
+func nobodys(a netip.AddrPort) bool {
+	return a.Addr().IsLoopback() && a.Port() == vacantAddr().Port()
 }
 
 func idle(s haproxy.Server) bool { return s.Sessions+s.Queued == 0 }
 
+// addressOf is where a member takes requests; it is not valid if HAProxy cannot be
+// told so.
+func addressOf(m rules.Member) netip.AddrPort {
+	a, err := netip.ParseAddrPort(m.Addr)
+	if err != nil || a.Port() == 0 || nobodys(a) {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
 // admit wants a member in rotation.
 func (t *slots) admit(m rules.Member, now time.Time) error {
-	addr, err := netip.ParseAddrPort(m.Addr)
-	if err != nil {
+	addr := addressOf(m)
+	if !addr.IsValid() {
 		return fmt.Errorf("member %s: %q is no IP address with a port, and HAProxy takes no other at run time", m.Name, m.Addr)
 	}
-	p := place{ID: m.ID, Name: m.Name, Addr: addr, In: true, Since: now}
-	for i, o := range t.Places {
-		switch {
-		case o.ID == p.ID && o.Addr == addr:
-			t.turn(i, true, now)
-			return nil
-		case o.Addr == addr:
-			p.Slot, p.Fresh = o.Slot, true // an address is one member's
-			t.remove(i)
-			t.add(p)
-			return nil
+	for i := len(t.Places) - 1; i >= 0; i-- {
+		if o := t.Places[i]; o.ID == m.ID && o.Addr != addr {
+			t.vacate(i, now) // it has moved
 		}
 	}
-	for i := len(t.Places) - 1; i >= 0; i-- {
-		if t.Places[i].ID == p.ID {
-			t.vacate(i) // it has moved
+	_, former := t.Former[addr]
+	p := place{ID: m.ID, Name: m.Name, Addr: addr, In: true, Since: now, Fresh: former}
+	if i := slices.IndexFunc(t.Places, func(o place) bool { return o.Addr == addr }); i >= 0 {
+		if t.Places[i].ID == m.ID {
+			t.turn(i, true, now)
+			return nil
 		}
+		p.Slot, p.Fresh = t.Places[i].Slot, true // an address is one member's
+		t.remove(i)
 	}
 	t.add(p)
 	return nil
@@ -79,7 +93,7 @@ func (t *slots) admit(m rules.Member, now time.Time) error {
 // withdraw wants a member out of rotation. One that was never in gets a place all
 // the same: so its open requests are known to be none.
 func (t *slots) withdraw(m rules.Member, now time.Time) {
-	addr, _ := netip.ParseAddrPort(m.Addr) // one without an address can be sent nothing
+	addr := addressOf(m) // one without can be sent nothing
 	known := false
 	for i, p := range t.Places {
 		if p.ID == m.ID {
@@ -92,7 +106,10 @@ func (t *slots) withdraw(m rules.Member, now time.Time) {
 	}
 }
 
-func (t *slots) add(p place) { t.Places, t.dirty = append(t.Places, p), true }
+func (t *slots) add(p place) {
+	delete(t.Former, p.Addr)
+	t.Places, t.dirty = append(t.Places, p), true
+}
 
 func (t *slots) remove(i int) { t.Places, t.dirty = slices.Delete(t.Places, i, i+1), true }
 
@@ -104,14 +121,31 @@ func (t *slots) turn(i int, in bool, now time.Time) {
 }
 
 // vacate forgets a place; its slot is free once nothing is open to it.
-func (t *slots) vacate(i int) {
-	if p := t.Places[i]; p.Slot != "" {
-		if t.Vacate == nil {
-			t.Vacate = map[string]netip.AddrPort{}
+func (t *slots) vacate(i int, now time.Time) {
+	if addr := t.Places[i].Addr; addr.IsValid() {
+		if t.Former == nil {
+			t.Former = map[netip.AddrPort]time.Time{}
 		}
-		t.Vacate[p.Slot] = p.Addr
+		t.Former[addr] = now
 	}
 	t.remove(i)
+}
+
+// leaves reports whether a server is the slot of a member that is gone.
+func (t *slots) leaves(s haproxy.Server) bool {
+	_, former := t.Former[s.Addr]
+	return former && s.Host != "" && !nobodys(s.Addr)
+}
+
+// forget forgets former addresses after a while, unless a slot has one still.
+func (t *slots) forget(servers []haproxy.Server, now time.Time) {
+	for addr, since := range t.Former {
+		has := slices.ContainsFunc(servers, func(s haproxy.Server) bool { return s.Addr == addr })
+		if !has && now.Sub(since) >= formerTime {
+			delete(t.Former, addr)
+			t.dirty = true
+		}
+	}
 }
 
 // holds reports whether a server may be the slot of a place: it has the address,
@@ -121,14 +155,8 @@ func (p place) holds(s haproxy.Server) bool { return s.Addr == p.Addr || p.In &&
 // fit gives slots to places, by what HAProxy has now. A server that has the
 // address of a member is that member's, whoever gave it the address; one that has
 // an address that is nobody's here is not touched.
-func (t *slots) fit(servers []haproxy.Server) {
+func (t *slots) fit(servers []haproxy.Server, now time.Time) {
 	by := byName(servers)
-	for slot, addr := range t.Vacate {
-		if s, ok := by[slot]; !ok || s.Addr != addr {
-			delete(t.Vacate, slot)
-			t.dirty = true
-		}
-	}
 	taken := map[string]bool{}
 	for i := range t.Places {
 		p := &t.Places[i]
@@ -138,7 +166,7 @@ func (t *slots) fit(servers []haproxy.Server) {
 		taken[p.Slot] = true
 	}
 	t.find(servers, taken)
-	t.place(servers, taken)
+	t.place(servers, taken, now)
 }
 
 // find gives places without a slot the server that has their address.
@@ -150,8 +178,6 @@ func (t *slots) find(servers []haproxy.Server, taken map[string]bool) {
 		}
 		for _, s := range servers {
 			if s.Addr == p.Addr && !taken[s.Name] {
-				_, p.Fresh = t.Vacate[s.Name]
-				delete(t.Vacate, s.Name)
 				p.Slot, taken[s.Name], t.dirty = s.Name, true, true
 				break
 			}
@@ -161,9 +187,14 @@ func (t *slots) find(servers []haproxy.Server, taken map[string]bool) {
 
 // place gives vacant slots to those who are wanted in rotation and have none. If
 // there are too few, members that are out and have nothing open lose theirs.
-func (t *slots) place(servers []haproxy.Server, taken map[string]bool) {
+func (t *slots) place(servers []haproxy.Server, taken map[string]bool, now time.Time) {
 	free := slices.DeleteFunc(slices.Clone(servers), func(s haproxy.Server) bool { return !vacant(s) || taken[s.Name] })
-	short := -coming(t.Vacate, byName(servers))
+	short := 0
+	for _, s := range servers {
+		if t.leaves(s) && idle(s) && !taken[s.Name] {
+			short-- // vacant in a moment
+		}
+	}
 	for i := range t.Places {
 		p := &t.Places[i]
 		if !p.In || p.Slot != "" {
@@ -177,23 +208,12 @@ func (t *slots) place(servers []haproxy.Server, taken map[string]bool) {
 		free = free[1:]
 	}
 	for range max(short, 0) {
-		t.evict(servers)
+		t.evict(servers, now)
 	}
-}
-
-// coming counts the slots that are vacant in a moment.
-func coming(leaving map[string]netip.AddrPort, by map[string]haproxy.Server) int {
-	n := 0
-	for slot := range leaving {
-		if idle(by[slot]) {
-			n++
-		}
-	}
-	return n
 }
 
 // evict takes the slot of whoever is out for longest and has nothing open.
-func (t *slots) evict(servers []haproxy.Server) {
+func (t *slots) evict(servers []haproxy.Server, now time.Time) {
 	by, victim := byName(servers), -1
 	for i, p := range t.Places {
 		if p.In || p.Slot == "" || !idle(by[p.Slot]) {
@@ -204,7 +224,7 @@ func (t *slots) evict(servers []haproxy.Server) {
 		}
 	}
 	if victim >= 0 {
-		t.vacate(victim)
+		t.vacate(victim, now)
 	}
 }
 
@@ -227,7 +247,7 @@ func (t *slots) orders(servers []haproxy.Server) []order {
 		}
 	}
 	for _, s := range servers {
-		_, leaving := t.Vacate[s.Name]
+		leaving := t.leaves(s)
 		switch {
 		case taken[s.Name] || !leaving && !vacant(s):
 		case !s.Maint():
@@ -304,7 +324,7 @@ func (t *slots) open(servers []haproxy.Server, finishing bool) map[rules.MemberI
 // to do; nil if all have one.
 func (t *slots) full(servers []haproxy.Server) error {
 	var names []string
-	have, written := 0, 0
+	have, leave, written := 0, 0, 0
 	for _, p := range t.Places {
 		switch {
 		case p.Slot != "":
@@ -314,17 +334,20 @@ func (t *slots) full(servers []haproxy.Server) error {
 		}
 	}
 	for _, s := range servers {
-		if s.Host == "" {
+		switch {
+		case s.Host == "":
 			written++
+		case t.leaves(s):
+			leave++
 		}
 	}
 	who := fmt.Sprintf("backend %s has no slot for %s", t.Backend, strings.Join(names, ", "))
 	switch {
 	case len(names) == 0:
 		return nil
-	case have+len(t.Vacate) > 0:
+	case have+leave > 0:
 		return fmt.Errorf("%s: of its %d servers %d have a member, %d finish requests of members that are gone, and no other is vacant; raise the number in its server-template line",
-			who, len(servers), have, len(t.Vacate))
+			who, len(servers), have, leave)
 	case written > 0:
 		return fmt.Errorf("%s: its servers are written with an address, to which HAProxy goes back at every reload; write `server-template web 1-20 localhost:1 check disabled`, with the name localhost", who)
 	}

@@ -243,6 +243,32 @@ func TestRunMendsWhatAReloadForgot(t *testing.T) {
 	answering(t, server.Addr("app"), "a", "b")
 }
 
+func TestAMemberThatIsGoneIsNotBroughtBack(t *testing.T) {
+	server := testservers.StartHAProxy(t, haproxyConfig)
+	h := newHAProxy(t, server, "be_app")
+	now := time.Now()
+	h.cfg.Now = func() time.Time { return now }
+	ss, ms := busyMembers(t, 2)
+	do(t, h.Admit(t.Context(), ms))
+	before := must[[]byte](t)(os.ReadFile(h.cfg.State))
+	do(t, h.Withdraw(t.Context(), ms[:1]))
+	do(t, h.mend(t.Context()))
+	ss[0].end()
+	now = now.Add(forgetWithdrawn)
+	do(t, h.mend(t.Context())) // finds it gone
+	do(t, h.mend(t.Context())) // frees its slot
+	want := map[string]string{"web2": ms[1].Addr + " ready"}
+	wantSlots(t, h, want)
+
+	do(t, os.WriteFile(h.cfg.State, before, 0o600)) // as one that HAProxy began to read long ago
+	server.Reload(t)
+	if got := slotsOf(t, h); len(got) != 2 {
+		t.Fatalf("after a reload with an old file the slots are %v, want both members", got)
+	}
+	do(t, h.mend(t.Context()))
+	wantSlots(t, h, want)
+}
+
 func TestTheStateFileFollowsHAProxy(t *testing.T) {
 	server := testservers.StartHAProxy(t, haproxyConfig)
 	h := newHAProxy(t, server, "be_app")

@@ -56,7 +56,7 @@ func (p *Pool) end(ctx context.Context, c container.Summary) (*end, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, p.explain("ask how "+c.Labels[labelMember]+" ended", err)
+		return nil, explain("ask how "+c.Labels[labelMember]+" ended", err)
 	}
 	e = endOf(res.Container.State, p.now())
 	p.mu.Lock()

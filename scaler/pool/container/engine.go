@@ -27,7 +27,7 @@ func (p *Pool) learn(ctx context.Context) (facts, error) {
 	}
 	res, err := p.engine.Info(ctx, client.InfoOptions{})
 	if err != nil {
-		return facts{}, p.explain("ask the engine about itself", err)
+		return facts{}, explain("ask the engine about itself", err)
 	}
 	f := facts{logDriver: res.Info.LoggingDriver}
 	switch {
@@ -42,15 +42,12 @@ func (p *Pool) learn(ctx context.Context) (facts, error) {
 	return f, nil
 }
 
-// explain says what was being done, and what to do about an engine that cannot be
-// reached.
-func (p *Pool) explain(doing string, err error) error {
-	if !client.IsErrConnectionFailed(err) {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
+// explain says what was being done. Why an engine cannot be reached, and what to do
+// about it, is said by who dials.
+func explain(doing string, err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err // without the address that the client makes up
 	}
-	return fmt.Errorf("%s: reach the engine at %s: %w (is it running, is this its socket, and may Flyball's user, or its group, write to it?)", doing, p.cfg.Socket, err)
+	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -109,7 +109,7 @@ func (p *Pool) start(ctx context.Context, c candidate) error {
 	}
 	p.point("created")
 	if _, err := p.engine.ContainerStart(ctx, c.id, client.ContainerStartOptions{}); err != nil {
-		if err := p.undo(ctx, c.id, p.explain("start container", err)); err != nil {
+		if err := p.undo(ctx, c.id, explain("start container", err)); err != nil {
 			return err
 		}
 	}
@@ -147,7 +147,7 @@ func (p *Pool) create(ctx context.Context, name string) (id string, done bool, e
 	}
 	there, lookErr := p.engine.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
 	if lookErr != nil || there.Container.Config == nil || there.Container.State == nil {
-		return "", false, p.explain("make container", err)
+		return "", false, explain("make container", err)
 	}
 	if err := p.mayUse(name, there.Container); err != nil {
 		return "", false, err
@@ -179,5 +179,5 @@ func (p *Pool) discard(ctx context.Context, id string) error {
 		p.point("discarded")
 		return nil
 	}
-	return p.explain("remove container", err)
+	return explain("remove container", err)
 }

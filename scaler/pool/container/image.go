@@ -30,7 +30,7 @@ func (p *Pool) haveImage(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case !errdefs.IsNotFound(err):
-		return p.explain("look for image "+p.cfg.Image, err)
+		return explain("look for image "+p.cfg.Image, err)
 	case p.cfg.Pull == pullNever:
 		return fmt.Errorf("the engine has no image %s, and pull is never: build or pull it there, or write pull: missing", p.cfg.Image)
 	}
@@ -67,7 +67,7 @@ func (p *Pool) fetch(f *fetch) {
 	defer cancel()
 	p.log.Info("image is being fetched", "image", p.cfg.Image)
 	if err := p.pull(ctx); err != nil {
-		f.err = p.explain("fetch image "+p.cfg.Image, err)
+		f.err = explain("fetch image "+p.cfg.Image, err)
 		return
 	}
 	p.log.Info("image is there", "image", p.cfg.Image, "after", p.now().Sub(f.began))

@@ -81,7 +81,7 @@ func (p *Pool) list(ctx context.Context) ([]container.Summary, error) {
 		All: true, Filters: make(client.Filters).Add("label", labelPool+"="+p.name),
 	})
 	if err != nil {
-		return nil, p.explain("list containers", err)
+		return nil, explain("list containers", err)
 	}
 	var ours, others []container.Summary
 	for _, c := range res.Items {

@@ -84,7 +84,7 @@ func (p *Pool) tell(ctx context.Context, c container.Summary) error {
 		return nil
 	}
 	if err != nil {
-		return p.explain("ask for the stop signal", err)
+		return explain("ask for the stop signal", err)
 	}
 	stop := "SIGTERM"
 	if conf := res.Container.Config; conf != nil && conf.StopSignal != "" {
@@ -123,8 +123,8 @@ func (p *Pool) signal(ctx context.Context, id, sig string) error {
 		select {
 		case <-time.After(endPause):
 		case <-ctx.Done():
-			return p.explain("send signal "+sig, err)
+			return explain("send signal "+sig, err)
 		}
 	}
-	return p.explain("send signal "+sig, err)
+	return explain("send signal "+sig, err)
 }

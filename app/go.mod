@@ -12,6 +12,8 @@ require (
 	modernc.org/sqlite v1.55.0
 )
 
+require github.com/jackc/puddle/v2 v2.2.3 // indirect
+
 require (
 	flyball/deploy/testservers v0.0.0
 	github.com/beorn7/perks v1.0.1 // indirect

@@ -20,6 +20,7 @@ import (
 	"testing"
 
 	"flyball/app/load"
+	"flyball/deploy/testservers"
 )
 
 // asProgram makes the test binary be the program.
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	os.Exit(testservers.Main(m))
 }
 
 // instance is a real `app serve` in a process of its own.

@@ -24,7 +24,8 @@ none: serve makes its tables by itself.
 
 Each flag may be given in the environment instead: --cassandra-hosts as APP_CASSANDRA_HOSTS.`,
 		Example: `  app migrate --store cassandra --cassandra-hosts 10.0.0.4,10.0.0.5 --replication dc1=3
-  app migrate --store cassandra --cassandra-hosts 10.0.0.4 --replication ams=3,fra=3`,
+  app migrate --store cassandra --cassandra-hosts 10.0.0.4 --replication ams=3,fra=3
+  app migrate --store postgres --postgres-dsn 'postgres://app@db1,db2/app' --postgres-password-file app.password`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.prepare(cmd); err != nil {

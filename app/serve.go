@@ -44,7 +44,8 @@ closes; open requests have --drain to finish. The exit code is 0 if all did.
 
 Each flag may be given in the environment instead: --cassandra-hosts as APP_CASSANDRA_HOSTS.`,
 		Example: `  app serve --db app.db
-  app serve --store cassandra --cassandra-hosts 10.0.0.4,10.0.0.5 --cassandra-user app --cassandra-password-file app.password`,
+  app serve --store cassandra --cassandra-hosts 10.0.0.4,10.0.0.5 --cassandra-user app --cassandra-password-file app.password
+  app serve --store postgres --postgres-dsn 'postgres://app@db1,db2/app' --postgres-password-file app.password`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.prepare(cmd.Flags()); err != nil {

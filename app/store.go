@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"flyball/app/cassandra"
+	"flyball/app/postgres"
 	"flyball/app/product"
 	"flyball/app/sqlite"
 )
@@ -21,6 +22,7 @@ import (
 const (
 	inSQLite    = "sqlite"
 	inCassandra = "cassandra"
+	inPostgres  = "postgres"
 )
 
 // storeConfig is what the flags say of where products are kept.
@@ -28,6 +30,7 @@ type storeConfig struct {
 	kind      string
 	db        string
 	cassandra cassandra.Options
+	postgres  postgres.Options
 	migration cassandra.Migration
 }
 
@@ -38,11 +41,11 @@ type store interface {
 }
 
 // kinds lists the stores there are.
-func kinds() []string { return []string{inSQLite, inCassandra} }
+func kinds() []string { return []string{inSQLite, inCassandra, inPostgres} }
 
 // register adds the flags that say where products are kept.
 func (c *storeConfig) register(f *pflag.FlagSet) {
-	f.StringVar(&c.kind, "store", inSQLite, "where products are kept: "+strings.Join(kinds(), " or "))
+	f.StringVar(&c.kind, "store", inSQLite, "where products are kept: "+strings.Join(kinds(), ", "))
 	f.StringVar(&c.db, "db", "app.db", "SQLite file; several processes may share it")
 	f.StringSliceVar(&c.cassandra.Hosts, "cassandra-hosts", []string{"127.0.0.1"}, "some nodes of the ring, by name or address; the others are found")
 	f.IntVar(&c.cassandra.Port, "cassandra-port", 9042, "CQL port of all nodes")
@@ -50,6 +53,15 @@ func (c *storeConfig) register(f *pflag.FlagSet) {
 	f.StringVar(&c.cassandra.Datacenter, "cassandra-dc", "", "local data centre; needed if the ring has several")
 	f.StringVar(&c.cassandra.User, "cassandra-user", "", "who the app is, if the ring asks")
 	f.StringVar(&c.cassandra.PasswordFile, "cassandra-password-file", "", "file with the user's password, read anew for each connection")
+	c.registerPostgres(f)
+}
+
+func (c *storeConfig) registerPostgres(f *pflag.FlagSet) {
+	f.StringVar(&c.postgres.DSN, "postgres-dsn", "", "connection string without a password, such as postgres://app@db1,db2/app; of several servers the one that takes writes is used")
+	f.StringVar(&c.postgres.DSNFile, "postgres-dsn-file", "", "file with the connection string, which may have a password; read anew for each connection")
+	f.StringVar(&c.postgres.PasswordFile, "postgres-password-file", "", "file with the user's password, read anew for each connection")
+	f.IntVar(&c.postgres.Connections, "postgres-connections", postgres.DefaultConnections, "connections at most; what finds none free waits")
+	f.DurationVar(&c.postgres.StatementTimeout, "postgres-statement-timeout", postgres.DefaultStatementTimeout, "how long the server works on one statement at most")
 }
 
 // registerMigration adds the flags that say how tables are made.
@@ -66,6 +78,8 @@ func kindOf(flag string) string {
 		return inSQLite
 	case flag == "replication", flag == "buckets", strings.HasPrefix(flag, "cassandra-"):
 		return inCassandra
+	case strings.HasPrefix(flag, "postgres-"):
+		return inPostgres
 	}
 	return ""
 }
@@ -82,8 +96,11 @@ func (c *storeConfig) validate(flags *pflag.FlagSet) error {
 			errs = append(errs, fmt.Errorf("%s: is for --store %s, but the store is %s", f.Name, kind, c.kind))
 		}
 	})
-	if c.kind == inCassandra {
+	switch c.kind {
+	case inCassandra:
 		errs = append(errs, c.cassandra.Validate())
+	case inPostgres:
+		errs = append(errs, c.postgres.Validate())
 	}
 	return errors.Join(errs...)
 }
@@ -97,6 +114,10 @@ func (c *storeConfig) open(ctx context.Context, log *slog.Logger, r prometheus.R
 		o := c.cassandra
 		o.Logger, o.Registry = log, r
 		return cassandra.Open(ctx, o)
+	case inPostgres:
+		o := c.postgres
+		o.Logger, o.Registry = log, r
+		return postgres.Open(ctx, o)
 	}
 	return nil, fmt.Errorf("open store: no kind %q", c.kind)
 }
@@ -115,6 +136,10 @@ func (c *storeConfig) migrate(ctx context.Context, log *slog.Logger) error {
 		o := c.cassandra
 		o.Logger = log
 		return cassandra.Migrate(ctx, o, c.migration)
+	case inPostgres:
+		o := c.postgres
+		o.Logger = log
+		return postgres.Migrate(ctx, o)
 	}
 	return fmt.Errorf("migrate: no kind %q", c.kind)
 }

@@ -216,6 +216,17 @@ func (s *Store) giveUp(c *pgx.Conn, err error) {
 	s.pool.Reset()
 }
 
+// complain logs that there is no connection, at most once in a while.
+func (s *Store) complain(err error) {
+	const while = 5 * time.Second
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); now.Sub(s.complained) > while {
+		s.complained = now
+		s.log.Warn("no connection to the database; trying again", "err", err)
+	}
+}
+
 // node names the server of a connection.
 func node(c *pgx.Conn) string { return c.PgConn().Conn().RemoteAddr().String() }
 
@@ -242,7 +253,13 @@ func explain(err error) error {
 			hint = "the server has no connection left: use fewer, or raise its max_connections"
 		}
 	}
-	return &connectError{fmt.Sprintf("connect: %s: %s", hint, strings.ReplaceAll(errors.Unwrap(failed).Error(), "\n", "; ")), err}
+	var lines []string
+	for line := range strings.Lines(errors.Unwrap(failed).Error()) {
+		if line = strings.TrimSpace(line); !slices.Contains(lines, line) { // with and without TLS it is often the same
+			lines = append(lines, line)
+		}
+	}
+	return &connectError{fmt.Sprintf("connect: %s: %s", hint, strings.Join(lines, "; ")), err}
 }
 
 // connectError is an error of the driver's, told in another way.

@@ -101,7 +101,10 @@ func connect(ctx context.Context, o Options) (*pgx.Conn, error) {
 		if err == nil {
 			return conn, nil
 		}
-		if err = explain(err); !passing(err) || pause(ctx, n) != nil {
+		if err = explain(err); n == 0 && passing(err) {
+			o.Logger.Warn("no connection to the database; trying again", "err", err)
+		}
+		if !passing(err) || pause(ctx, n) != nil {
 			return nil, err
 		}
 	}

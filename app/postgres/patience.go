@@ -92,7 +92,10 @@ func pause(ctx context.Context, tries int) error {
 func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *pgx.Conn) error) error {
 	c, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return unsent{explain(err)}
+		if err = explain(err); ctx.Err() == nil {
+			s.complain(err)
+		}
+		return unsent{err}
 	}
 	defer c.Release()
 	bounded, cancel := context.WithTimeout(ctx, s.answer)

@@ -138,8 +138,9 @@ type Store struct {
 	log      *slog.Logger
 	metrics  *metrics
 
-	mu  sync.Mutex
-	era int // of connections: all those of an era are given up together
+	mu         sync.Mutex
+	era        int       // of connections: all those of an era are given up together
+	complained time.Time // last
 }
 
 var _ product.Store = (*Store)(nil)

@@ -48,9 +48,11 @@ func TestEveryDeclaredMetricIsTold(t *testing.T) {
 			}
 		}
 	}
-	until(t, "it is archived, vacuumed and analysed", func() bool {
+	p.SQL(t, "postgres", "INSERT INTO kept VALUES (0)") // the standby gets something, and so tells of itself
+	until(t, "it is archived, vacuumed, analysed and replayed", func() bool {
 		gather()
-		return told["pg_stat_archiver_last_archive_age"] && told["pg_stat_user_tables_last_autovacuum"] && told["pg_stat_user_tables_last_autoanalyze"]
+		return told["pg_stat_archiver_last_archive_age"] && told["pg_stat_user_tables_last_autovacuum"] && told["pg_stat_user_tables_last_autoanalyze"] &&
+			told["pg_stat_replication_replay_lag_seconds"] && told["pg_stat_wal_receiver_latest_end_lsn"]
 	})
 	never := neverTold()
 	for _, part := range postgres.Parts() {

@@ -24,6 +24,9 @@ var cassandraFiles embed.FS
 type CassandraOptions struct {
 	Nodes int  // 1 to 3; by default 1
 	Auth  bool // logins with passwords and permissions; the superuser is cassandra, with password cassandra
+	// Address is the one node's, in place of one of the loopback: the gateway of a
+	// container network, where the containers can reach it.
+	Address string
 }
 
 // Cassandra is a ring of nodes. As a Server it is its first node.
@@ -53,6 +56,9 @@ func SharedCassandra(t testing.TB) *Cassandra {
 // StartCassandra starts a ring, one node after another.
 func (g *Group) StartCassandra(ctx context.Context, o CassandraOptions) (*Cassandra, error) {
 	o.Nodes = max(o.Nodes, 1)
+	if o.Nodes > 1 && o.Address != "" {
+		return nil, errors.New("start Cassandra: one address is for one node")
+	}
 	if o.Nodes > 3 {
 		return nil, fmt.Errorf("start Cassandra: a ring has up to 3 nodes, and not %d", o.Nodes)
 	}
@@ -177,7 +183,7 @@ func (c *Cassandra) addNode(ctx context.Context, g *Group, java, home string, o 
 	return s.launch(ctx, func() error {
 		if c.Server == nil {
 			c.Server = s
-			if err := c.chooseAddresses(o.Nodes); err != nil {
+			if err := c.chooseAddresses(o); err != nil {
 				return err
 			}
 		}
@@ -211,13 +217,17 @@ func (c *Cassandra) node(i int, java string) program {
 
 // chooseAddresses finds addresses 127.0.n.1 and on, and ports on them, that
 // nobody else has.
-func (c *Cassandra) chooseAddresses(nodes int) error {
+func (c *Cassandra) chooseAddresses(o CassandraOptions) error {
 	var err error
 	if c.port, err = c.Server.port(); err != nil {
 		return err
 	}
 	if c.storage, err = c.Server.port(); err != nil {
 		return err
+	}
+	if o.Address != "" {
+		c.hosts = []string{o.Address}
+		return nil
 	}
 	for range 1000 {
 		net := fmt.Sprintf("127.0.%d", 1+rand.IntN(254))
@@ -226,7 +236,7 @@ func (c *Cassandra) chooseAddresses(nodes int) error {
 			continue
 		}
 		c.held = append(c.held, held)
-		for i := range nodes {
+		for i := range o.Nodes {
 			c.hosts = append(c.hosts, fmt.Sprintf("%s.%d", net, i+1))
 		}
 		return nil

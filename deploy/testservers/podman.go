@@ -30,6 +30,7 @@ type Podman struct {
 	*Server
 	network string
 	subnet  string
+	gateway string
 
 	build  sync.Mutex
 	images map[string]string // packages by the names of their images
@@ -90,6 +91,10 @@ func (p *Podman) Client() string { return filepath.Join(p.dir, "podman") }
 // told otherwise. Their addresses in it can be reached from the host, and they
 // find each other by name.
 func (p *Podman) Network() string { return p.network }
+
+// Gateway returns the address of this machine in Network. It is there while a
+// container runs.
+func (p *Podman) Gateway() string { return p.gateway }
 
 // Subnet returns the addresses of Network: 10.x.y.0/24.
 func (p *Podman) Subnet() string { return p.subnet }

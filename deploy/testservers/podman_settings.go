@@ -17,11 +17,11 @@ import (
 // directory, its locks, too, which engines of one user share else. The driver vfs
 // needs no mounts, and small images no better one.
 func (p *Podman) settle(path string) error {
-	gateway, bridge, err := p.chooseSubnet()
+	bridge, err := p.chooseSubnet()
 	if err != nil {
 		return err
 	}
-	network, err := p.networkFile(bridge, gateway)
+	network, err := p.networkFile(bridge, p.gateway)
 	if err != nil {
 		return fmt.Errorf("describe the network of %s: %w", p.name, err)
 	}
@@ -73,10 +73,10 @@ func (p *Podman) containersConf() string {
 
 // chooseSubnet finds addresses that neither the machine nor another engine of
 // ours has, and names the network after them.
-func (p *Podman) chooseSubnet() (gateway, bridge string, err error) {
+func (p *Podman) chooseSubnet() (bridge string, err error) {
 	taken, err := net.InterfaceAddrs()
 	if err != nil {
-		return "", "", fmt.Errorf("list the addresses of this machine: %w", err)
+		return "", fmt.Errorf("list the addresses of this machine: %w", err)
 	}
 	for range 1000 {
 		a, b := byte(160+rand.IntN(90)), byte(rand.IntN(256))
@@ -89,10 +89,11 @@ func (p *Podman) chooseSubnet() (gateway, bridge string, err error) {
 			continue
 		}
 		p.held = append(p.held, held)
-		p.subnet, p.network = prefix.String(), fmt.Sprintf("flyball-%d-%d", a, b)
-		return prefix.Addr().Next().String(), fmt.Sprintf("fly-%d-%d", a, b), nil
+		p.subnet, p.gateway = prefix.String(), prefix.Addr().Next().String()
+		p.network = fmt.Sprintf("flyball-%d-%d", a, b)
+		return fmt.Sprintf("fly-%d-%d", a, b), nil
 	}
-	return "", "", errors.New("find a free subnet: 1000 tries were not enough")
+	return "", errors.New("find a free subnet: 1000 tries were not enough")
 }
 
 // overlapsAny says whether a network of the machine has addresses in prefix.

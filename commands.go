@@ -176,6 +176,7 @@ func demoCommand() *cobra.Command {
 	f.StringVar(&o.Network, "network", "", "network of the engine that the members join (default: the engine's own)")
 	f.StringVar(&o.Store, "store", demo.SQLite, "where the app keeps its products: sqlite or cassandra")
 	f.StringVar(&o.Cassandra, "cassandra", "127.0.0.1:9042", "host:port of a Cassandra node, as the members reach it")
+	f.StringVar(&o.Replication, "replication", "datacenter1=1", "replicas of the demo's keyspace by data centre")
 	f.BoolVar(&o.Once, "once", false, "play the script once, then end")
 	f.StringVar(&o.Report, "report", "", "write a report as JSON to this file")
 	return cmd

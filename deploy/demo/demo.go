@@ -34,6 +34,9 @@ type Options struct {
 	Store     string // SQLite or Cassandra
 	Cassandra string // host:port of a node, as the members reach it
 
+	// Replication is of the demo's keyspace: data centre=replicas.
+	Replication string
+
 	Self     string // the flyball program
 	App      string // the app program
 	Listen   string // Flyball's address
@@ -147,10 +150,9 @@ func (s *show) close(dir string) error {
 	var errs []error
 	if s.flyball != nil {
 		errs = append(errs, s.flyball.stop(ctx))
-	}
-	left, err := s.o.Sweep(ctx, s.stage.config)
-	if err != nil || left > 0 {
-		errs = append(errs, fmt.Errorf("%w: %d pools are left with members (%v)", ErrFailed, left, err))
+		if left, err := s.o.Sweep(ctx, s.stage.config); err != nil || left > 0 {
+			errs = append(errs, fmt.Errorf("%w: %d pools are left with members (%v)", ErrFailed, left, err))
+		}
 	}
 	errs = append(errs, s.props.strike(ctx))
 	s.view.end()

@@ -72,7 +72,8 @@ func (s *stage) migrate(ctx context.Context, o Options) error {
 		return fmt.Errorf("read the address of Cassandra: %w (write --cassandra host:port)", err)
 	}
 	cmd := exec.CommandContext(ctx, o.App, "migrate", "--store", "cassandra",
-		"--cassandra-hosts", host, "--cassandra-port", port, "--cassandra-keyspace", "flyball_demo")
+		"--cassandra-hosts", host, "--cassandra-port", port,
+		"--cassandra-keyspace", "flyball_demo", "--replication", o.Replication)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("make tables: %w\n%s", err, out)
 	}

@@ -80,55 +80,74 @@ func newPool(ctx context.Context, o Options, s *Store) (*pgxpool.Pool, error) {
 	c.MaxConns = int32(o.Connections)
 	c.MaxConnIdleTime, c.MaxConnLifetime, c.MaxConnLifetimeJitter = idleTime, lifetime, lifetime/10
 	c.PingTimeout = pingTimeout
-	var first primary
 	c.BeforeConnect = func(_ context.Context, to *pgx.ConnConfig) error {
 		fresh, err := o.connection()
 		if err != nil {
 			return err
 		}
 		*to = *fresh
-		(&line{primary: &first, era: s.currentEra()}).carry(to)
+		(&line{servers: &s.servers, era: s.currentEra()}).carry(to)
 		return nil
 	}
 	c.BeforeClose = hangUp
 	return pgxpool.NewWithConfig(ctx, c)
 }
 
-// primary is the server that was found last, to be tried first.
-type primary struct {
-	mu   sync.Mutex
+// A server is one of those in the connection string.
+type server struct {
 	host string
 	port uint16
 }
 
-// first puts the servers of a configuration in order.
-func (p *primary) first(c *pgx.ConnConfig) {
-	p.mu.Lock()
-	host, port := p.host, p.port
-	p.mu.Unlock()
-	servers := append([]*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}, c.Fallbacks...)
-	slices.SortStableFunc(servers, func(a, b *pgconn.FallbackConfig) int {
-		return rank(b.Host == host && b.Port == port) - rank(a.Host == host && a.Port == port)
-	})
-	c.Host, c.Port, c.TLSConfig, c.Fallbacks = servers[0].Host, servers[0].Port, servers[0].TLSConfig, servers[1:]
+// servers remembers which server took writes last, to be tried first, and which one
+// was given up last, to be tried last: one that hangs costs all of connectTimeout.
+type servers struct {
+	mu      sync.Mutex
+	found   server
+	givenUp server
 }
 
-func rank(first bool) int {
-	if first {
-		return 1
+// sort puts the servers of a configuration in order.
+func (s *servers) sort(c *pgx.ConnConfig) {
+	s.mu.Lock()
+	places := map[server]int{s.found: -1, s.givenUp: 1}
+	s.mu.Unlock()
+	all := append([]*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}, c.Fallbacks...)
+	slices.SortStableFunc(all, func(a, b *pgconn.FallbackConfig) int {
+		return places[server{a.Host, a.Port}] - places[server{b.Host, b.Port}]
+	})
+	c.Host, c.Port, c.TLSConfig, c.Fallbacks = all[0].Host, all[0].Port, all[0].TLSConfig, all[1:]
+}
+
+func (s *servers) find(found server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found = found
+	if s.givenUp == found {
+		s.givenUp = server{}
 	}
-	return 0
+}
+
+func (s *servers) giveUp(lost server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.givenUp = lost
+	if s.found == lost {
+		s.found = server{}
+	}
 }
 
 // A line is one connection in the making, and then open.
 type line struct {
-	primary *primary
+	servers *servers
 	era     int // see Store
 	open    atomic.Bool
 
 	// These are used while it is made.
 	names map[string]string // by address: the host's name
 	last  string            // address that was dialled
+
+	to server // once it is open; of a Unix socket unknown
 }
 
 // lineKey is where a connection keeps its line.
@@ -137,7 +156,7 @@ const lineKey = "flyball/app/postgres line"
 // carry makes a configuration connect through the line.
 func (l *line) carry(c *pgx.ConnConfig) {
 	l.names = map[string]string{}
-	l.primary.first(c)
+	l.servers.sort(c)
 	c.LookupFunc = l.lookup
 	c.DialFunc = l.dial
 	c.AfterConnect = l.connected
@@ -175,9 +194,8 @@ func (l *line) connected(_ context.Context, c *pgconn.PgConn) error {
 	c.CustomData()[lineKey] = l
 	if address, port, err := net.SplitHostPort(l.last); err == nil {
 		number, _ := strconv.ParseUint(port, 10, 16)
-		l.primary.mu.Lock()
-		l.primary.host, l.primary.port = l.names[address], uint16(number)
-		l.primary.mu.Unlock()
+		l.to = server{l.names[address], uint16(number)}
+		l.servers.find(l.to)
 	}
 	l.open.Store(true)
 	return nil
@@ -212,6 +230,7 @@ func (s *Store) giveUp(c *pgx.Conn, err error) {
 		return
 	}
 	s.era++
+	s.servers.giveUp(l.to)
 	s.log.Warn("giving up the connections to the database and looking for its primary", "server", node(c), "err", err)
 	s.pool.Reset()
 }

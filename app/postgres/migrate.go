@@ -96,7 +96,7 @@ func connect(ctx context.Context, o Options) (*pgx.Conn, error) {
 			return nil, err
 		}
 		c.RuntimeParams["statement_timeout"] = "0" // a change of a large table takes its time
-		(&line{primary: &primary{}}).carry(c)
+		(&line{servers: &servers{}}).carry(c)
 		conn, err := pgx.ConnectConfig(ctx, c)
 		if err == nil {
 			return conn, nil

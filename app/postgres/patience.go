@@ -73,10 +73,10 @@ func settled(err error) bool {
 	return false
 }
 
-// pause waits before the next of several tries: 10 to 20 ms after the first, twice
-// that after each more, at most half a second.
+// pause waits before the next of several tries: 5 to 10 ms after the first, twice that
+// after each more, at most a tenth of a second.
 func pause(ctx context.Context, tries int) error {
-	least := min(10*time.Millisecond<<min(tries, 6), 250*time.Millisecond)
+	least := min(5*time.Millisecond<<min(tries, 6), 50*time.Millisecond)
 	t := time.NewTimer(least + rand.N(least))
 	defer t.Stop()
 	select {

@@ -137,6 +137,7 @@ type Store struct {
 	patience time.Duration // for a whole call, with all that is repeated
 	log      *slog.Logger
 	metrics  *metrics
+	servers  servers
 
 	mu         sync.Mutex
 	era        int       // of connections: all those of an era are given up together

@@ -99,3 +99,23 @@ func ids(t *testing.T, s *Store, typ string) []string {
 		}
 	}
 }
+
+// doubts is how many writes were in doubt with an outcome.
+func doubts(t *testing.T, o Options, outcome string) float64 {
+	t.Helper()
+	families, err := o.Registry.(*prometheus.Registry).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if f.GetName() == "store_doubtful_writes_total" && l.GetName() == "outcome" && l.GetValue() == outcome {
+					sum += m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return sum
+}

@@ -33,8 +33,8 @@ INSERT INTO product (id, type, name, parameters, version, first, created, update
 VALUES ($1, $2, $3, $4, $5, $5, $6, $7) ON CONFLICT (id) DO NOTHING`
 
 	// latest keeps the versions by which a write in doubt is found again, though others
-	// have replaced it.
-	latest = "trail = (ARRAY[version] || trail)[1:8]"
+	// have replaced it. A row that is never replaced has none.
+	latest = "trail = (ARRAY[version] || trail)[1:32]"
 
 	replaceRow = `
 UPDATE product SET ` + latest + `, type = $2, name = $3, parameters = $4, version = $5, created = $6, updated = $7, gone = NULL

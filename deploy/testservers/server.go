@@ -69,7 +69,11 @@ func (s *Server) launch(ctx context.Context, prepare func() error) error {
 	if err := prepare(); err != nil {
 		return discard(err, s)
 	}
-	if err := s.start(ctx); err != nil {
+	err := s.start(ctx)
+	if ctx.Err() != nil { // nobody wants it any more, nor its log
+		return errors.Join(ctx.Err(), s.remove())
+	}
+	if err != nil {
 		return discard(err, s)
 	}
 	return nil

@@ -53,8 +53,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		<-ctx.Done()
 	}
 	fmt.Fprintln(out, "\nstopping")
-	if errors.Is(err, context.Canceled) {
-		err = nil // while it started
+	if ctx.Err() != nil {
+		err = nil // what was cut short is no failure
 	}
 	return errors.Join(err, g.Close())
 }

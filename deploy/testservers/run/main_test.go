@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -51,6 +52,38 @@ func TestServersServeUntilTheyAreInterruptedAndLeaveNothing(t *testing.T) {
 	if conn, err := net.Dial("unix", socket); err == nil {
 		_ = conn.Close()
 		t.Error("it serves still")
+	}
+}
+
+func TestServersThatAreInterruptedWhileTheyStartLeaveNothing(t *testing.T) {
+	dir, err := os.MkdirTemp("", "run") // short, because of the paths of sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", dir)
+	ctx, interrupt := context.WithCancel(t.Context())
+	go func() {
+		defer interrupt()
+		for ctx.Err() == nil {
+			if logs, _ := filepath.Glob(dir + "/flyball-*/*-1/log"); len(logs) > 0 {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	var out strings.Builder
+	var missing *testservers.Missing
+	if err := run(ctx, []string{"postgres", "cassandra"}, &out); errors.As(err, &missing) {
+		t.Skip(missing) // the package beside tells under CI
+	} else if err != nil {
+		t.Errorf("%v, said %s", err, out.String())
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 || strings.Contains(out.String(), "cassandra") {
+		t.Errorf("left are %v, %v, said %s", left, err, out.String())
 	}
 }
 

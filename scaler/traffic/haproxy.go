@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"flyball/collector/haproxy"
@@ -57,12 +58,28 @@ type HAProxyConfig struct {
 // before a reload, finishes requests that nobody else can count. One request is
 // counted nowhere: one whose connection failed, before it is tried again. It may
 // be tried at a member that is gone: so write `option redispatch`.
+//
+// What HAProxy's configuration needs; the last option keeps a reload from closing
+// a client's connection in the moment in which it sends something:
+//
+//	global
+//	    stats socket /run/haproxy/admin.sock mode 660 level admin expose-fd listeners
+//	    server-state-file /var/lib/haproxy/state
+//	defaults
+//	    load-server-state-from-file global
+//	    retries 3
+//	    option redispatch
+//	    option idle-close-on-response
+//	backend be_app
+//	    option httpchk GET /readyz
+//	    server-template web 1-20 localhost:1 check disabled
 type HAProxy struct {
 	cfg     HAProxyConfig
 	runtime *haproxy.Runtime
 	turn    chan struct{} // holds one: whose turn it is
 	slots   *slots        // nil: not read yet
 	worker  int           // HAProxy's process as last seen; 0: none yet
+	near    bool          // its processes were seen on this machine
 	failing string        // what Run logged last
 }
 
@@ -125,7 +142,7 @@ func (h *HAProxy) Open(ctx context.Context) (map[rules.MemberID]int, error) {
 		if err == nil && h.slots.seal(b.Servers) {
 			b, err = h.settle(ctx)
 		}
-		open = h.slots.open(b.Servers, finishing(b))
+		open = h.slots.open(b.Servers, sync.OnceValue(func() bool { return h.finishing(b) }))
 		return err
 	})
 	if err != nil {

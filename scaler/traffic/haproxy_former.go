@@ -17,16 +17,20 @@ const finishTime = 5 * time.Minute
 // finishing reports whether an earlier process of HAProxy may still have requests.
 // On this machine the workers of one master are seen; of a HAProxy elsewhere, or
 // in a container, only its age is known.
-func finishing(b haproxy.Backend) bool {
-	worker, ok := readProcess(b.Worker)
-	master, of := readProcess(worker.parent)
-	if !ok || !of || worker.name != master.name {
+func (h *HAProxy) finishing(b haproxy.Backend) bool {
+	worker, alive := readProcess(b.Worker)
+	if !alive && h.near {
+		return true // it ended since it was asked
+	}
+	master, ok := readProcess(worker.parent)
+	if !alive || !ok || worker.name != master.name {
 		return b.Uptime < finishTime
 	}
+	h.near = true
 	dirs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is right
 	for _, dir := range dirs {
 		pid, _ := strconv.Atoi(filepath.Base(dir))
-		if p, ok := readProcess(pid); ok && pid != b.Worker && p.parent == worker.parent && p.name == worker.name {
+		if p, ok := readProcess(pid); ok && pid != b.Worker && p == worker {
 			return true
 		}
 	}

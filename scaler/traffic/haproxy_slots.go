@@ -305,7 +305,7 @@ func (t *slots) seal(servers []haproxy.Server) bool {
 // open counts requests by member, as far as they are known: those of members in
 // rotation, and, unless an earlier process of HAProxy still finishes requests of
 // its own, those of members out of it.
-func (t *slots) open(servers []haproxy.Server, finishing bool) map[rules.MemberID]int {
+func (t *slots) open(servers []haproxy.Server, finishing func() bool) map[rules.MemberID]int {
 	by, open := byName(servers), map[rules.MemberID]int{}
 	for _, p := range t.Places {
 		s, n := by[p.Slot], 0
@@ -313,7 +313,7 @@ func (t *slots) open(servers []haproxy.Server, finishing bool) map[rules.MemberI
 			n = s.Sessions + s.Queued
 		}
 		closed := p.Slot == "" || s.Maint()
-		if p.In && p.Slot != "" || !p.In && (n > 0 || closed && !finishing) {
+		if p.In && p.Slot != "" || !p.In && (n > 0 || closed && !finishing()) {
 			open[p.ID] = n
 		}
 	}

@@ -3,6 +3,7 @@ package pooltest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -61,16 +62,17 @@ func withdraw(t *testing.T, tr scaler.Traffic, ms ...rules.Member) {
 	}
 }
 
-// wantOpen checks the counts of those that must be known.
+// wantOpen waits for counts: a client may have its answer a moment before the
+// request is counted as ended.
 func wantOpen(t *testing.T, tr scaler.Traffic, want map[rules.MemberID]int) {
 	t.Helper()
-	open, err := tr.Open(t.Context())
-	if err != nil {
-		t.Fatalf("Open: %v", err)
-	}
-	if !maps.Equal(open, want) {
-		t.Errorf("open requests are %v, want %v", open, want)
-	}
+	Until(t, fmt.Sprintf("open requests of %v", want), func() bool {
+		open, err := tr.Open(t.Context())
+		if err != nil {
+			t.Fatalf("Open: %v", err)
+		}
+		return maps.Equal(open, want)
+	})
 }
 
 func (h TrafficHarness) wantServed(t *testing.T, ms ...rules.Member) {

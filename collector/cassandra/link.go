@@ -87,7 +87,7 @@ func settings(d *dialer, who login, timeout time.Duration) gocql.ClusterConfig {
 	c.ProtoVersion = 4
 	c.NumConns = 1
 	c.Consistency = gocql.One
-	c.Timeout, c.ConnectTimeout = timeout, timeout
+	c.Timeout, c.ConnectTimeout = 2*timeout, 2*timeout // our own deadline is earlier, and its error is clear
 	c.DisableInitialHostLookup = true
 	c.Events.DisableNodeStatusEvents = true
 	c.Events.DisableTopologyEvents = true

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -165,6 +166,7 @@ func TestErrorsOfTheDriverHaveReasons(t *testing.T) {
 		{refusal(gocql.ErrCodeServer), exporter.Broken},
 		{refusal(gocql.ErrCodeUnavailable), exporter.Broken},
 		{gocql.ErrNoConnections, exporter.Refused},
+		{fmt.Errorf("read: %w", syscall.ECONNRESET), exporter.Refused},
 		{gocql.ErrTimeoutNoResponse, exporter.Timeout},
 		{gocql.NewErrProtocol("x"), exporter.Protocol},
 		{context.DeadlineExceeded, exporter.Timeout},

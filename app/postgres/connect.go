@@ -27,7 +27,8 @@ const (
 	lifetime       = time.Hour              // of a connection, and a tenth more for some
 )
 
-var errNotADSN = errors.New("it is no connection string of PostgreSQL: write postgres://user@host1:5432,host2:5432/database or host=... user=... dbname=...") // no more: what cannot be parsed may be a password
+// errNotADSN says no more: what cannot be parsed may be a password.
+var errNotADSN = errors.New("it is no connection string of PostgreSQL: write postgres://USER@HOST1:5432,HOST2:5432/DATABASE, or host=HOST1,HOST2 user=USER dbname=DATABASE")
 
 // connection is how to connect now. The files are read; errors tell nothing secret.
 func (o Options) connection() (*pgx.ConnConfig, error) {

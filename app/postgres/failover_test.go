@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -204,7 +205,7 @@ func TestConnectionsCutInTheMiddleOfWritesLoseNoneAndRepeatNone(t *testing.T) {
 	counter.Parameters = product.Parameters{"n": json.Number("0")}
 	create(t, s, counter)
 	l := startLoad(t, s, 4)
-	const counters, times = 3, 100
+	const counters, times = 3, 40
 	var wg sync.WaitGroup
 	for range counters {
 		wg.Go(func() {
@@ -213,9 +214,16 @@ func TestConnectionsCutInTheMiddleOfWritesLoseNoneAndRepeatNone(t *testing.T) {
 			}
 		})
 	}
-	for range 25 {
+	for range 12 {
 		l.more(t, 40)
 		proxy.Cut()
+		until(t, "nobody is let in", 5*time.Second, func() bool {
+			c, err := net.Dial("tcp", proxy.Addr())
+			if err == nil {
+				c.Close()
+			}
+			return err != nil
+		})
 		proxy.Restore(t)
 	}
 	wg.Wait()

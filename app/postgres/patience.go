@@ -170,10 +170,10 @@ func gone(err error) bool {
 // and never will. The server undoes a statement of which it says that it failed, but a
 // connection may be ended right after a commit.
 func harmless(err error) bool {
-	var answer *pgconn.PgError
-	if errors.As(err, &answer) && answer.Code != "40003" && !strings.HasPrefix(answer.Code, "08") {
-		return answer.SeverityUnlocalized == "ERROR"
-	}
 	var never unsent
-	return errors.As(err, &never) || pgconn.SafeToRetry(err)
+	if errors.As(err, &never) || pgconn.SafeToRetry(err) {
+		return true
+	}
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && answer.SeverityUnlocalized == "ERROR" && answer.Code != "40003" && !strings.HasPrefix(answer.Code, "08")
 }

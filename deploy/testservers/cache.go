@@ -79,8 +79,12 @@ func jars(ctx context.Context, pom, lib string) error {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, mvn, "-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DoutputDirectory="+lib)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("run mvn: %w: %s", err, out)
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return &Missing{Program: filepath.Base(filepath.Dir(lib)), Reason: "Maven Central does not give it: " + firstLine(out, err)}
 	}
 	return nil
 }

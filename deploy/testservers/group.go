@@ -52,7 +52,7 @@ func NewGroup() (*Group, error) {
 // Close ends all servers of the group, the last one first, and removes what they
 // wrote.
 func (g *Group) Close() error {
-	return errors.Join(removeAll(g.living()), os.RemoveAll(g.dir), g.warden.dismiss())
+	return errors.Join(removeAll(g.living()), slay(g.dir), os.RemoveAll(g.dir), g.warden.dismiss())
 }
 
 // living returns the servers that were not removed yet, in the order of their starts.
@@ -82,12 +82,12 @@ func (g *Group) forget(s *Server) {
 	g.servers = slices.DeleteFunc(g.servers, func(o *Server) bool { return o == s })
 }
 
-// command prepares a program that works in dir, which is in the group's
-// directory, and that ends with the group.
+// command prepares a program that works in dir and ends with the group, but is
+// no part of a server.
 func (g *Group) command(ctx context.Context, dir, path string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), mark+"="+dir+"/")
+	cmd.Env = append(os.Environ(), mark+"="+g.dir+"/")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd
 }

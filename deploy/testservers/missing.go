@@ -3,6 +3,7 @@ package testservers
 import (
 	"fmt"
 	"os/exec"
+	"strings"
 )
 
 // Missing says that a server cannot be started because a program is not
@@ -28,4 +29,10 @@ func look(name, pkg string) (string, error) {
 		return "", &Missing{Program: name, Package: pkg}
 	}
 	return path, nil
+}
+
+// firstLine returns the first line of a program's complaint.
+func firstLine(out []byte, err error) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return fmt.Sprintf("%s (%v)", line, err)
 }

@@ -73,12 +73,6 @@ func (g *Group) StartPodman(ctx context.Context) (*Podman, error) {
 	})
 }
 
-// firstLine returns the first line of a program's complaint.
-func firstLine(out []byte, err error) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return fmt.Sprintf("%s (%v)", line, err)
-}
-
 // Socket returns the address of the Docker-compatible API: unix:///path.
 func (p *Podman) Socket() string { return "unix://" + p.socket() }
 

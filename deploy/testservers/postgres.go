@@ -3,6 +3,7 @@ package testservers
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"os/exec"
@@ -131,7 +132,7 @@ func (p *Postgres) Database(t testing.TB) string {
 			name.WriteRune(r)
 		}
 	}
-	fmt.Fprintf(&name, "_%d", time.Now().UnixNano()%1e9)
+	fmt.Fprintf(&name, "_%08x", rand.Uint32())
 	p.SQL(t, "postgres", fmt.Sprintf("CREATE DATABASE %q", name.String()))
 	t.Cleanup(func() {
 		_, _ = p.query(context.Background(), "postgres", fmt.Sprintf("DROP DATABASE %q WITH (FORCE)", name.String()))

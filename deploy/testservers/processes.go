@@ -82,7 +82,8 @@ func carrying(text string) []process {
 	}
 	var found []process
 	for pid, p := range table {
-		for up := pid; up != 0; up = table[up].parent {
+		// The table was not read in one instant, so there might be a ring in it.
+		for up, generation := pid, 0; up != 0 && generation < len(table); up, generation = table[up].parent, generation+1 {
 			if ours[up] {
 				found = append(found, p)
 				break
@@ -92,10 +93,13 @@ func carrying(text string) []process {
 	return found
 }
 
+// patience is how long processes may take to stop or to die on a busy machine.
+const patience = 30 * time.Second
+
 // halt stops all processes of the server in dir, and returns them once none runs
 // and none can make another.
 func halt(dir string) ([]process, error) {
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
 		ps, moving := belonging(dir), false
 		for _, p := range ps {
@@ -121,7 +125,7 @@ func slay(dir string) error {
 	for _, p := range ps {
 		_ = syscall.Kill(p.pid, syscall.SIGKILL)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for _, p := range ps {
 		for p.running() {
 			if time.Now().After(deadline) {

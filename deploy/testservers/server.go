@@ -33,7 +33,6 @@ type Server struct {
 type program struct {
 	path       string
 	args       []string
-	env        []string
 	credential *syscall.Credential // nil: the user of this program
 	quit       syscall.Signal      // asks the server to end
 	patience   time.Duration       // how long it may take until it serves, and until it has ended
@@ -117,7 +116,7 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	defer log.Close()
 	cmd := s.group.command(context.Background(), s.dir, s.program.path, s.program.args...)
-	cmd.Env = append(cmd.Env, s.program.env...)
+	cmd.Env = append(cmd.Env, mark+"="+s.dir+"/") // the last one counts
 	cmd.SysProcAttr.Credential = s.program.credential
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {

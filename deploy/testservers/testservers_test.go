@@ -233,3 +233,17 @@ func TestWhatIsReservedIsNobodyElses(t *testing.T) {
 	}
 	_ = again.Close()
 }
+
+func TestAServerThatCannotBeFetchedIsMissing(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("PATH", t.TempDir()+":"+os.Getenv("PATH"))
+	mvn := filepath.Join(filepath.SplitList(os.Getenv("PATH"))[0], "mvn")
+	if err := os.WriteFile(mvn, []byte("#!/bin/sh\necho '[ERROR] no route to host'\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, err := cached(t.Context(), "cassandra-"+cassandraVersion, fetchCassandra)
+	var m *Missing
+	if !errors.As(err, &m) || !strings.Contains(m.Error(), "no route to host") || !strings.Contains(m.Error(), "cassandra-"+cassandraVersion) {
+		t.Errorf("the error is %v", err)
+	}
+}

@@ -187,6 +187,58 @@ func get(url string) string {
 	return string(b)
 }
 
+func TestServeOnCassandra(t *testing.T) {
+	c := testservers.SharedCassandra(t)
+	t.Setenv("APP_STORE", "cassandra")
+	t.Setenv("APP_CASSANDRA_HOSTS", strings.Join(c.Hosts(), ","))
+	t.Setenv("APP_CASSANDRA_PORT", fmt.Sprint(c.Port()))
+	t.Setenv("APP_CASSANDRA_KEYSPACE", "main_test")
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"serve"}, &stdout, &stderr); code != exitFailed || !strings.Contains(stderr.String(), "app migrate") {
+		t.Errorf("before the migration: exit code %d: %s", code, stderr.String())
+	}
+	for range 2 {
+		if code := run(t.Context(), []string{"migrate", "--replication", "datacenter1=1"}, &stdout, &stderr); code != exitOK {
+			t.Fatalf("migrate: exit code %d: %s", code, stderr.String())
+		}
+	}
+	in := start(t, "--drain-delay", "0s")
+	if got := status(in.url + "/readyz"); got != http.StatusOK {
+		t.Errorf("readyz: %d", got)
+	}
+	stderr.Reset()
+	if code := run(t.Context(), []string{"load", "--url", in.url, "--users", "2", "--for", "2s", "--strict"}, &stdout, &stderr); code != exitOK {
+		t.Errorf("load: exit code %d:\n%s%s", code, stdout.String(), stderr.String())
+	}
+	for _, name := range []string{`store_operations_total{operation="create",outcome="ok"}`, "store_statements_total{", "store_doubtful_writes_total{"} {
+		if !strings.Contains(get(in.url+"/metrics"), "\n"+name) {
+			t.Errorf("no %s in /metrics", name)
+		}
+	}
+	in.signal(t, syscall.SIGTERM)
+	if code := in.end(t); code != exitOK {
+		t.Errorf("exit code %d, want 0:\n%s", code, in.text)
+	}
+}
+
+func TestTheEnvironmentSetsWhatTheCommandLineDoesNot(t *testing.T) {
+	t.Setenv("APP_WORKERS", "3")
+	t.Setenv("APP_DB", db(t))
+	t.Setenv("APP_DRAIN_DELAY", "0s")
+	t.Setenv("APP_QUEUE", "") // set to nothing is not set
+	in := start(t, "--workers", "2")
+	if !strings.Contains(in.text.String(), "workers=2 queue=128") {
+		t.Errorf("the log says %s", in.text)
+	}
+	in.signal(t, syscall.SIGTERM)
+	in.end(t)
+	t.Setenv("APP_WORKERS", "many")
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"serve"}, &stdout, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "APP_WORKERS") {
+		t.Errorf("exit code %d: %s", code, stderr.String())
+	}
+}
+
 func TestADrainThatTakesTooLongEndsWithAnError(t *testing.T) {
 	in := start(t, "--db", db(t), "--workers", "1", "--service-time", "1m", "--drain-delay", "0s", "--drain", "50ms")
 	answered := make(chan int)
@@ -277,6 +329,14 @@ func TestWrongUseIsExplained(t *testing.T) {
 		{[]string{"serve", "--workers", "-1", "--log", "xml"}, exitUsage, "text and json"},
 		{[]string{"serve", "--drain", "-1s"}, exitUsage, "drain"},
 		{[]string{"serve", "--db", "/nowhere/at/all/app.db"}, exitFailed, "/nowhere/at/all/app.db"},
+		{[]string{"serve", "--store", "mysql"}, exitUsage, "not one of sqlite, cassandra, postgres"},
+		{[]string{"serve", "--cassandra-hosts", "10.0.0.4"}, exitUsage, "cassandra-hosts: is for --store cassandra, but the store is sqlite"},
+		{[]string{"serve", "--store", "cassandra", "--db", "app.db"}, exitUsage, "db: is for --store sqlite"},
+		{[]string{"serve", "--store", "cassandra", "--cassandra-hosts", "a:9042", "--cassandra-user", "app"}, exitUsage, "password file"},
+		{[]string{"serve", "--store", "cassandra", "--cassandra-port", "1"}, exitFailed, "127.0.0.1:1"},
+		{[]string{"migrate", "--buckets", "4"}, exitUsage, "buckets: is for --store cassandra"},
+		{[]string{"migrate", "--store", "cassandra", "--replication", "3"}, exitUsage, "app migrate --help"},
+		{[]string{"migrate", "--store", "cassandra", "--log", "xml"}, exitUsage, "text and json"},
 		{[]string{"load"}, exitUsage, "exactly one of"},
 		{[]string{"load", "--users", "4", "--rate", "1@1s"}, exitUsage, "exactly one of"},
 		{[]string{"load", "--rate", "1@x"}, exitUsage, "20s"},

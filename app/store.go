@@ -88,7 +88,7 @@ func kindOf(flag string) string {
 // that is asked for are a mistake: most likely --store has been forgotten.
 func (c *storeConfig) validate(flags *pflag.FlagSet) error {
 	if !slices.Contains(kinds(), c.kind) {
-		return fmt.Errorf("store: %q is not one: %s are", c.kind, strings.Join(kinds(), " and "))
+		return fmt.Errorf("store: %q is not one of %s", c.kind, strings.Join(kinds(), ", "))
 	}
 	var errs []error
 	flags.Visit(func(f *pflag.Flag) {

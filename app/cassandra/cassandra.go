@@ -68,6 +68,8 @@ type Options struct {
 	PasswordFile string // read anew for each connection, so that a password may change
 	Logger       *slog.Logger
 	Registry     prometheus.Registerer // nil: nothing is counted
+
+	dialer gocql.Dialer // nil: the network; tests lose answers on the way
 }
 
 var keyspaceName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,47}$`)
@@ -99,10 +101,11 @@ func (o Options) Validate() error {
 
 // Store is a [product.Store] in a ring. Make it with [Open].
 type Store struct {
-	session *gocql.Session
-	buckets int
-	log     *slog.Logger
-	metrics *metrics
+	session  *gocql.Session
+	buckets  int
+	patience time.Duration // for a whole call, with all that is repeated
+	log      *slog.Logger
+	metrics  *metrics
 }
 
 var _ product.Store = (*Store)(nil)
@@ -125,7 +128,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	return &Store{session: session, buckets: r.layout.buckets, log: o.Logger, metrics: m}, nil
+	return &Store{session: session, buckets: r.layout.buckets, patience: patience, log: o.Logger, metrics: m}, nil
 }
 
 // Close ends all connections. Calls in progress fail.
@@ -136,7 +139,7 @@ func (s *Store) Close() error {
 
 // Ping is described at [product.Store].
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := within(ctx, "ping store", func(ctx context.Context) (int, error) {
+	_, err := within(ctx, s, "ping store", func(ctx context.Context) (int, error) {
 		var version int
 		err := s.repeatable(ctx, "SELECT version FROM layout WHERE one = 0").Scan(&version)
 		return version, err
@@ -149,7 +152,7 @@ func (s *Store) Ping(ctx context.Context) error {
 const (
 	answerTimeout    = 2 * time.Second        // for one node to answer one statement
 	speculationDelay = 250 * time.Millisecond // until a read is asked of one more node
-	patience         = 8 * time.Second        // for a whole call, with all that is repeated
+	patience         = 8 * time.Second        // of a store
 )
 
 // repeatable makes a statement that may be made any number of times with the same

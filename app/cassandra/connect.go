@@ -43,6 +43,9 @@ func (o Options) serving(datacenter string, m *metrics) *gocql.ClusterConfig {
 func (o Options) surveying() *gocql.ClusterConfig {
 	c := o.cluster()
 	c.DisableInitialHostLookup = true
+	c.Events.DisableTopologyEvents = true // on which the driver would look hosts up after all, and close its connections
+	c.Events.DisableNodeStatusEvents = true
+	c.Events.DisableSchemaEvents = true
 	c.NumConns = 1
 	c.Timeout = schemaTimeout
 	c.MaxWaitSchemaAgreement = schemaTimeout
@@ -65,6 +68,7 @@ func (o Options) cluster() *gocql.ClusterConfig {
 	c.SerialConsistency = gocql.LocalSerial
 	c.SocketKeepalive = 15 * time.Second
 	c.Logger = driverLog{o.Logger}
+	c.Dialer = o.dialer
 	if o.User != "" {
 		c.AuthProvider = o.authenticator
 	}

@@ -15,7 +15,6 @@ type layout struct {
 	keyspace bool // it is there
 	version  int  // of the schema; 0 is none
 	buckets  int
-	holder   string // who migrates it now, or ""
 }
 
 // usable reports whether a program can work with the schema.
@@ -46,8 +45,9 @@ func readLayout(ctx context.Context, session *gocql.Session, keyspace string) (l
 	if found, err := hasTable(ctx, session, keyspace, "layout"); err != nil || !found {
 		return l, err
 	}
-	err = session.Query("SELECT version, buckets, holder FROM "+keyspace+".layout WHERE one = 0").WithContext(ctx).
-		Scan(&l.version, &l.buckets, &l.holder)
+	err = onceKnown(ctx, func() error {
+		return session.Query("SELECT version, buckets FROM "+keyspace+".layout WHERE one = 0").WithContext(ctx).Scan(&l.version, &l.buckets)
+	})
 	if err != nil && !errors.Is(err, gocql.ErrNotFound) {
 		return l, fmt.Errorf("read layout of keyspace %s: %w", keyspace, err)
 	}
@@ -79,6 +79,19 @@ func hasTable(ctx context.Context, session *gocql.Session, keyspace, table strin
 		return false, fmt.Errorf("look for table %s.%s: %w", keyspace, table, err)
 	}
 	return true, nil
+}
+
+// onceKnown repeats a statement while its node does not know the table yet, which
+// another program has just made through another node: the table is listed before it can
+// be used.
+func onceKnown(ctx context.Context, do func() error) error {
+	for n := 0; ; n++ {
+		err := do()
+		var answer gocql.RequestError
+		if !errors.As(err, &answer) || answer.Code() != gocql.ErrCodeInvalid || n == tableTries || pause(ctx, n) != nil {
+			return err
+		}
+	}
 }
 
 // names are the keys, sorted.

@@ -19,7 +19,7 @@ func (s *Store) List(ctx context.Context, q product.Query) (product.Page, error)
 			return product.Page{}, fmt.Errorf("list products: %w", err)
 		}
 	}
-	return within(ctx, "list products", func(ctx context.Context) (page product.Page, err error) {
+	return within(ctx, s, "list products", func(ctx context.Context) (page product.Page, err error) {
 		err = patiently(ctx, func() error {
 			page, err = s.page(ctx, q, after.ID)
 			return err

@@ -12,8 +12,12 @@ import (
 // lease is how long a migration that died holds up the next. A step takes less.
 const lease = 2 * time.Minute
 
-// lockTries is how often the lock is asked for when the ring fails to answer.
-const lockTries = 30
+// lockTries is how often the lock is asked for when the ring fails to answer, and
+// tableTries how often a table that has just been made.
+const (
+	lockTries  = 30
+	tableTries = 20
+)
 
 // makeLayout makes the table that the lock is in. Nothing can keep two programs from
 // doing so at once, and tables of one name that are made through two nodes at once are
@@ -107,7 +111,7 @@ func (g *migrator) lock(ctx context.Context) error {
 	for n := 0; ; n++ {
 		holder, err := g.acquire(ctx, "")
 		switch {
-		case err != nil && passing(err) && n < lockTries: // many at once are in each other's way
+		case err != nil && n < lockTries && passing(err): // many at once are in each other's way
 		case err != nil:
 			return fmt.Errorf("take the lock of keyspace %s: %w", g.keyspace, rights(err, g.keyspace))
 		case holder == g.name:
@@ -140,11 +144,14 @@ func (g *migrator) acquire(ctx context.Context, from string) (holder string, err
 	if from != "" {
 		condition = from
 	}
-	done, err := g.session.Query("UPDATE "+g.keyspace+".layout USING TTL ? SET holder = ? WHERE one = 0 IF holder = ?", int(lease/time.Second), g.name, condition).
-		WithContext(ctx).ScanCAS(&holder)
-	if done {
-		holder = g.name
-	}
+	err = onceKnown(ctx, func() error {
+		done, err := g.session.Query("UPDATE "+g.keyspace+".layout USING TTL ? SET holder = ? WHERE one = 0 IF holder = ?", int(lease/time.Second), g.name, condition).
+			WithContext(ctx).ScanCAS(&holder)
+		if done {
+			holder = g.name
+		}
+		return err
+	})
 	return holder, err
 }
 

@@ -15,14 +15,17 @@ import (
 // errUnknown says that a write was asked for and nobody could say what became of it.
 var errUnknown = errors.New("it is not known whether the write was made")
 
+// errContended says that a product is changed all the time.
+var errContended = errors.New("others kept changing the product")
+
 // errMistake marks what will fail the next time too.
 var errMistake = errors.New("wrong data")
 
 // within runs a call for as long as the store has patience. When the caller's context
 // ends first, the error wraps the context's; when the patience does, it is
 // [product.ErrBusy], or wraps errUnknown if the call may have done something.
-func within[T any](ctx context.Context, what string, call func(ctx context.Context) (T, error)) (T, error) {
-	bounded, cancel := context.WithTimeout(ctx, patience)
+func within[T any](ctx context.Context, s *Store, what string, call func(ctx context.Context) (T, error)) (T, error) {
+	bounded, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	v, err := call(bounded)
 	if err == nil {
@@ -37,7 +40,7 @@ func within[T any](ctx context.Context, what string, call func(ctx context.Conte
 		return none, fmt.Errorf("%s: %w: %w", what, ctx.Err(), err)
 	case errors.Is(err, errUnknown):
 		return none, fmt.Errorf("%s: %v", what, err) // not the end of our own context, which would be read as the caller's
-	case bounded.Err() != nil, passing(err):
+	case !settled(err) && bounded.Err() != nil, passing(err):
 		return none, fmt.Errorf("%s: %w: %v", what, product.ErrBusy, err)
 	}
 	return none, fmt.Errorf("%s: %w", what, err)

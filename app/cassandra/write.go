@@ -10,7 +10,7 @@ import (
 
 // Create is described at [product.Store].
 func (s *Store) Create(ctx context.Context, p product.Product) (product.Product, error) {
-	return within(ctx, "create product", func(ctx context.Context) (product.Product, error) {
+	return within(ctx, s, "create product", func(ctx context.Context) (product.Product, error) {
 		r, err := fresh(p, row{})
 		if err != nil {
 			return product.Product{}, err
@@ -33,7 +33,7 @@ func (s *Store) Create(ctx context.Context, p product.Product) (product.Product,
 
 // Get is described at [product.Store].
 func (s *Store) Get(ctx context.Context, id string) (product.Product, error) {
-	return within(ctx, "get product", func(ctx context.Context) (product.Product, error) {
+	return within(ctx, s, "get product", func(ctx context.Context) (product.Product, error) {
 		r, err := s.find(ctx, id)
 		return r.Product, err
 	})
@@ -41,7 +41,7 @@ func (s *Store) Get(ctx context.Context, id string) (product.Product, error) {
 
 // Update is described at [product.Store].
 func (s *Store) Update(ctx context.Context, p product.Product) (product.Product, error) {
-	return within(ctx, "update product", func(ctx context.Context) (got product.Product, err error) {
+	return within(ctx, s, "update product", func(ctx context.Context) (got product.Product, err error) {
 		err = s.change(ctx, p.ID, p.Version, func(old row) error {
 			got, err = s.replace(ctx, old, p)
 			return err
@@ -52,7 +52,7 @@ func (s *Store) Update(ctx context.Context, p product.Product) (product.Product,
 
 // Delete is described at [product.Store].
 func (s *Store) Delete(ctx context.Context, id, version string) error {
-	_, err := within(ctx, "delete product", func(ctx context.Context) (struct{}, error) {
+	_, err := within(ctx, s, "delete product", func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.change(ctx, id, version, func(old row) error { return s.forget(ctx, old) })
 	})
 	return err
@@ -86,7 +86,7 @@ func (s *Store) change(ctx context.Context, id, version string, change func(old 
 			return err
 		}
 		if pause(ctx, n) != nil {
-			return err
+			return errContended
 		}
 	}
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"io"
 	"testing"
 	"time"
 
@@ -160,6 +161,46 @@ func TestMarkersOfADayAgoAreSwept(t *testing.T) {
 	create(t, s, some("a", "film"))
 	if _, err := s.Create(t.Context(), some("a", "film")); !errors.Is(err, product.ErrExists) {
 		t.Errorf("got %v, want ErrExists", err)
+	}
+}
+
+func TestAWriteIsFoundThoughOthersReplacedItManyTimes(t *testing.T) {
+	t.Parallel()
+	p := testservers.SharedPostgres(t)
+	database := p.Database(t)
+	s := opened(t, migrated(t, options(t, []string{p.Addr()}, database)))
+	first := create(t, s, some("a", "book"))
+	second, err := s.Update(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if _, err := s.Update(t.Context(), product.Product{ID: "a", Type: "book", Name: "n"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made := row{Product: second, previous: first.Version}
+	if now, err := s.settle(t.Context(), made, io.EOF); err != nil || now.Version != second.Version {
+		t.Errorf("a write that was made: %s, %v", now.Version, err)
+	}
+	not := row{Product: product.Product{ID: "a", Version: "never"}, previous: first.Version}
+	if now, err := s.settle(t.Context(), not, io.EOF); err != nil || now.Version == "never" {
+		t.Errorf("a write that was not: %s, %v", now.Version, err)
+	}
+	if got := p.SQL(t, database, "SELECT count(*) FROM product_past"); got != "3" {
+		t.Errorf("%s rows of the past after 101 updates, want 3", got)
+	}
+	p.SQL(t, database, "UPDATE product_past SET at = now() - interval '11 minutes'")
+	for range 32 {
+		if _, err := s.Update(t.Context(), product.Product{ID: "a", Type: "book", Name: "n"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := p.SQL(t, database, "SELECT count(*) FROM product_past"); got != "2" {
+		t.Errorf("%s rows of the past eleven minutes later, want 2", got)
+	}
+	if _, err := s.settle(t.Context(), not, io.EOF); !errors.Is(err, errUnknown) {
+		t.Errorf("a write eleven minutes later: %v, want that it is not known", err)
 	}
 }
 

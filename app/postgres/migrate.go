@@ -35,6 +35,13 @@ CREATE TABLE product (
 	updated    timestamptz NOT NULL,
 	gone       timestamptz
 );
+CREATE TABLE product_past (
+	id       text COLLATE "C" NOT NULL,
+	versions text[] NOT NULL,
+	at       timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX product_past_by_id ON product_past (id);
+CREATE INDEX product_past_by_age ON product_past (at);
 CREATE INDEX product_by_type ON product (type, id) WHERE gone IS NULL;
 CREATE INDEX product_gone ON product (gone) WHERE gone IS NOT NULL`,
 	}}
@@ -173,7 +180,7 @@ func usable(version int) error {
 func rights(err error) error {
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) && answer.Code == "42501" {
-		return fmt.Errorf("%w: to migrate, the user needs CREATE on the schema; to serve, SELECT on product_migration and SELECT, INSERT, UPDATE and DELETE on product", err)
+		return fmt.Errorf("%w: to migrate, the user needs CREATE on the schema; to serve, SELECT on product_migration and SELECT, INSERT, UPDATE and DELETE on product and product_past", err)
 	}
 	return err
 }

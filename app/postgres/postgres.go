@@ -22,7 +22,8 @@
 // is lost may have been done, or may be done yet, by a server that wakes up later. It
 // is repeated too, which is safe because each puts a version that is made once in the
 // place of one that never comes back: whichever of them is done, the others find
-// nothing to do. Which one it was, the row tells: it knows its latest versions.
+// nothing to do. Which one it was, the row tells: it has its latest versions, and
+// `product_past` those before them, a row for each 32, for ten minutes.
 //
 // A write that is acknowledged is as durable as the server makes it. With synchronous
 // replication, a promoted standby has every one, also those that were in doubt: what

@@ -18,7 +18,7 @@ type row struct {
 	params   string   // the parameters as they are stored
 	gone     bool     // it is a marker
 	first    string   // version with which the row was made
-	trail    []string // versions before this one, the latest first
+	trail    []string // versions before this one
 	previous string   // of a row to be written: the version in whose place it is put; "" if there is no row
 }
 
@@ -33,21 +33,31 @@ INSERT INTO product (id, type, name, parameters, version, first, created, update
 VALUES ($1, $2, $3, $4, $5, $5, $6, $7) ON CONFLICT (id) DO NOTHING`
 
 	// latest keeps the versions by which a write in doubt is found again, though others
-	// have replaced it. A row that is never replaced has none.
-	latest = "trail = (ARRAY[version] || trail)[1:32]"
+	// have replaced it. A trail of 32 begins anew, and keep has put it aside before, for
+	// many times the patience of a store. Twice as many are swept as are put there.
+	latest = "trail = CASE WHEN cardinality(trail) < 32 THEN ARRAY[version] || trail ELSE ARRAY[version] END"
+	keep   = `
+	past AS (SELECT ctid FROM product_past WHERE at < now() - interval '10 minutes' ORDER BY at LIMIT 2 FOR UPDATE SKIP LOCKED),
+	forgotten AS (DELETE FROM product_past USING past WHERE product_past.ctid = past.ctid AND EXISTS (SELECT FROM written WHERE cardinality(trail) = 32)),
+	kept AS (INSERT INTO product_past (id, versions) SELECT id, trail FROM written WHERE cardinality(trail) = 32)
+SELECT FROM written`
 
 	replaceRow = `
-UPDATE product SET ` + latest + `, type = $2, name = $3, parameters = $4, version = $5, created = $6, updated = $7, gone = NULL
-WHERE id = $1 AND version = $8`
+WITH written AS (
+	UPDATE product SET ` + latest + `, type = $2, name = $3, parameters = $4, version = $5, created = $6, updated = $7, gone = NULL
+	WHERE id = $1 AND version = $8 RETURNING id, trail),` + keep
 
 	// markRow also removes two markers that are a day old: longer than a server that
 	// hangs may still have an insertion before it that was given up. There are thus
 	// never more than those of a day.
 	markRow = `
 WITH old AS (SELECT id FROM product WHERE gone < now() - interval '1 day' ORDER BY gone LIMIT 2 FOR UPDATE SKIP LOCKED),
-	swept AS (DELETE FROM product USING old WHERE product.id = old.id)
-UPDATE product SET ` + latest + `, type = '', name = '', parameters = '{}', version = $2, gone = now()
-WHERE id = $1 AND version = $3`
+	swept AS (DELETE FROM product USING old WHERE product.id = old.id),
+	written AS (
+	UPDATE product SET ` + latest + `, type = '', name = '', parameters = '{}', version = $2, gone = now()
+	WHERE id = $1 AND version = $3 RETURNING id, trail),` + keep
+
+	selectPast = "SELECT versions FROM product_past WHERE id = $1 AND versions && $2"
 )
 
 // marker is what stands for a while in the place of a product that is deleted.
@@ -137,7 +147,15 @@ func (r row) statement() (string, []any) {
 func (s *Store) settle(ctx context.Context, to row, doubt error) (row, error) {
 	var r row
 	err := s.repeatable(ctx, func(ctx context.Context, c *pgx.Conn) (err error) {
-		r, err = scan(c.QueryRow(ctx, selectRow+" FOR UPDATE", to.ID))
+		if r, err = scan(c.QueryRow(ctx, selectRow+" FOR UPDATE", to.ID)); err != nil {
+			return err
+		}
+		rows, err := c.Query(ctx, selectPast, to.ID, []string{to.Version, to.previous})
+		if err != nil {
+			return err
+		}
+		var past []string
+		_, err = pgx.ForEachRow(rows, []any{&past}, func() error { r.trail = append(r.trail, past...); return nil })
 		return err
 	})
 	if err != nil {
@@ -146,7 +164,7 @@ func (s *Store) settle(ctx context.Context, to row, doubt error) (row, error) {
 	made, known := r.tells(to)
 	switch {
 	case !known:
-		return row{}, s.unknown(doubt, errors.New("the product has been replaced many times since"))
+		return row{}, s.unknown(doubt, errors.New("nothing is left of its time"))
 	case made:
 		s.metrics.settled(doubt, "made")
 		return to, nil

@@ -49,6 +49,9 @@ func (g *Group) StartPodman(ctx context.Context) (*Podman, error) {
 	if err != nil {
 		return nil, err
 	}
+	if os.Geteuid() != 0 {
+		return nil, &Missing{Program: "podman", Reason: "it needs root, for containers that can be reached from the host"}
+	}
 	s, err := g.place("podman")
 	if err != nil {
 		return nil, err

@@ -14,11 +14,12 @@ type Proxy struct {
 	addr, target string
 	wait         sync.WaitGroup
 
-	mu       sync.Mutex
-	changed  *sync.Cond   // hung or links
-	listener net.Listener // nil while it is cut
-	hung     bool
-	links    map[*link]bool
+	mu        sync.Mutex
+	changed   *sync.Cond    // hung or links
+	listener  net.Listener  // nil while it is cut
+	accepting chan struct{} // closed once nobody listens any more
+	hung      bool
+	links     map[*link]bool
 }
 
 // A link is one client's connection and the one to the server behind it.
@@ -58,7 +59,7 @@ func (p *Proxy) Connections() int {
 // Cut resets all connections and refuses new ones.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	accepting := p.accepting
 	if p.listener != nil {
 		_ = p.listener.Close()
 		p.listener = nil
@@ -66,6 +67,8 @@ func (p *Proxy) Cut() {
 	for l := range p.links {
 		p.drop(l)
 	}
+	p.mu.Unlock()
+	<-accepting // until then the port is not free
 }
 
 // Hang keeps connections open and takes new ones, and lets no byte through. What
@@ -90,8 +93,12 @@ func (p *Proxy) Restore(t testing.TB) {
 	if err != nil {
 		t.Fatalf("restore the proxy of %s: %v", p.target, err)
 	}
-	p.listener = l
-	p.wait.Go(func() { p.accept(l) })
+	done := make(chan struct{})
+	p.listener, p.accepting = l, done
+	p.wait.Go(func() {
+		defer close(done)
+		p.accept(l)
+	})
 }
 
 // accept takes connections until the listener is closed.

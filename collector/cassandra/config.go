@@ -28,7 +28,7 @@ type Config struct {
 	PasswordFile string `yaml:"password_file" doc:"file that holds the password"`
 	TLS          *TLS   `yaml:"tls" doc:"talk TLS to the nodes"`
 	Datacenter   string `yaml:"datacenter" doc:"watch the nodes of this data centre only"`
-	Discover     bool   `yaml:"discover" default:"true" doc:"watch all nodes of the ring, and not just hosts"`
+	Discover     bool   `yaml:"discover" default:"true" doc:"watch all nodes of the ring, at the addresses that they tell clients, and not just hosts"`
 	// Tables bounds the series: all that is told table by table is told of so many.
 	Tables int  `yaml:"tables" default:"100" doc:"of how many tables to tell, those that take most disk; 0: of none"`
 	System bool `yaml:"system_keyspaces" default:"false" doc:"show the tables of Cassandra's own keyspaces, too"`

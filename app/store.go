@@ -53,6 +53,7 @@ func (c *storeConfig) register(f *pflag.FlagSet) {
 	f.StringVar(&c.cassandra.Datacenter, "cassandra-dc", "", "local data centre; needed if the ring has several")
 	f.StringVar(&c.cassandra.User, "cassandra-user", "", "who the app is, if the ring asks")
 	f.StringVar(&c.cassandra.PasswordFile, "cassandra-password-file", "", "file with the user's password, read anew for each connection")
+	f.StringVar(&c.cassandra.CAFile, "cassandra-ca-file", "", "certificates of the authority that vouches for the nodes' addresses; given, connections are TLS")
 	c.registerPostgres(f)
 }
 

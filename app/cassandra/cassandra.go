@@ -66,6 +66,7 @@ type Options struct {
 	Datacenter   string // the local one; "" takes the ring's only one
 	User         string // "" if the ring asks for none
 	PasswordFile string // read anew for each connection, so that a password may change
+	CAFile       string // certificates in PEM form by which nodes are known; "" is no TLS
 	Logger       *slog.Logger
 	Registry     prometheus.Registerer // nil: nothing is counted
 

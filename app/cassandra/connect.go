@@ -2,6 +2,7 @@ package cassandra
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -71,6 +72,9 @@ func (o Options) cluster() *gocql.ClusterConfig {
 	c.Dialer = o.dialer
 	if o.User != "" {
 		c.AuthProvider = o.authenticator
+	}
+	if o.CAFile != "" {
+		c.SslOpts = &gocql.SslOptions{CaPath: o.CAFile, EnableHostVerification: true}
 	}
 	return c
 }
@@ -156,10 +160,15 @@ func (f *failures) explain(err error) error {
 			return fmt.Errorf("the ring asks who we are: give a user and a password file: %w", e)
 		case errors.Is(e, os.ErrNotExist), errors.Is(e, os.ErrPermission):
 			return e
+		case errors.As(e, new(*tls.CertificateVerificationError)):
+			return fmt.Errorf("the node is not the one that it should be: %w", e)
 		}
 	}
 	if len(f.errs) > 0 {
 		err = f.errs[len(f.errs)-1]
+	}
+	if strings.Contains(err.Error(), "host was filtered") {
+		return fmt.Errorf("none of these is in the local data centre: name one that is: %w", err)
 	}
 	return fmt.Errorf("no node answers; are they up, and hosts and port right? %w", err)
 }
@@ -206,7 +215,9 @@ func datacenters(ctx context.Context, session *gocql.Session) (map[string]int, e
 	for _, table := range []string{"system.local", "system.peers"} {
 		iter := session.Query("SELECT data_center FROM " + table).WithContext(ctx).Consistency(gocql.One).Iter()
 		for name := ""; iter.Scan(&name); {
-			dcs[name]++
+			if name != "" { // of a node that joins, not all is known at first
+				dcs[name]++
+			}
 		}
 		if err := iter.Close(); err != nil {
 			return nil, fmt.Errorf("read data centres of the ring: %w", err)

@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS %s.product (
 	name       text,
 	parameters text,
 	version    text,
-	previous   text,
+	past       frozen<list<text>>,
 	entry      text,
 	created    bigint,
 	updated    bigint

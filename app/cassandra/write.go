@@ -21,7 +21,7 @@ func (s *Store) Create(ctx context.Context, p product.Product) (product.Product,
 		}
 		now, err := s.swap(ctx, r)
 		for err == nil && gone(now) { // there was one, and it is deleted
-			r.previous = now
+			r.past = []string{now}
 			now, err = s.swap(ctx, r)
 		}
 		if err := s.outcome(ctx, r, now, err, product.ErrExists); err != nil {
@@ -125,7 +125,7 @@ func fresh(p product.Product, old row) (row, error) {
 	}
 	p.Version = product.NewVersion()
 	p.Created, p.Updated = micros(p.Created.UnixMicro()), micros(p.Updated.UnixMicro())
-	return row{Product: p, params: params, entry: old.entry, previous: old.Version}, nil
+	return row{Product: p, params: params, entry: old.entry, past: old.succession()}, nil
 }
 
 // outcome says how the write of a product with a new row went. Entries that were made

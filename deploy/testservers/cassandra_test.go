@@ -65,18 +65,26 @@ func TestARingOfThreeServesWithTwo(t *testing.T) {
 	c.CQL(t, "CREATE TABLE kept.t (n int PRIMARY KEY)")
 	c.CQL(t, "INSERT INTO kept.t (n) VALUES (7)")
 	c.Node(0).Kill(t)
-	until(t, "two nodes answer with a quorum", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		rows, err := c.query(ctx, "SELECT n FROM kept.t")
-		return err == nil && number(t, rows) == 7
-	})
+	quorum(t, c)
 	c.Node(0).Restart(t)
 	c.Node(1).Kill(t)
-	until(t, "two others answer with a quorum", func() bool {
+	quorum(t, c)
+}
+
+// quorum waits until two of three nodes answer.
+func quorum(t *testing.T, c *Cassandra) {
+	t.Helper()
+	var last error
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the last error: %v", last)
+		}
+	})
+	until(t, "two nodes answer", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		rows, err := c.query(ctx, "SELECT n FROM kept.t")
+		last = err
 		return err == nil && number(t, rows) == 7
 	})
 }

@@ -73,7 +73,7 @@ func (s *stage) write(name, from string, o Options) error {
 	var b bytes.Buffer
 	if err := t.Execute(&b, map[string]any{
 		"Listen": s.listen, "Balance": s.balance, "Dir": s.dir, "App": o.App, "Image": s.image,
-		"Socket": o.Socket, "Network": o.Network, "Store": strings.Join(o.store(s.dir), ", "),
+		"Socket": o.Socket, "Network": o.Network, "Store": strings.Join(o.store(s.dir), ", "), "Hold": o.hold(),
 	}); err != nil {
 		return err
 	}

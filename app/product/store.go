@@ -6,7 +6,7 @@ import (
 )
 
 // The errors that callers of a [Store] tell apart. Every other error means that
-// the store failed.
+// the store failed; a write may then have been made or not.
 var (
 	ErrNotFound  = errors.New("no such product")
 	ErrExists    = errors.New("a product with this id exists")

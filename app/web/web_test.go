@@ -329,6 +329,9 @@ func TestPagesCreateEditAndDelete(t *testing.T) {
 	if body := read(t, list); !strings.Contains(body, "&lt;b&gt;Lamp") || !strings.Contains(body, "/edit/"+p.ID) {
 		t.Errorf("list: %s", body)
 	}
+	if list := read(t, a.do(t, "GET", "/", "")); !strings.Contains(list, `.params span:not(:last-child)::after{content:" · "}`) {
+		t.Error("parameters are not set apart by a dot between spaces")
+	}
 	if !strings.Contains(list.Header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Error("the page may load anything")
 	}

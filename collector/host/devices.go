@@ -46,7 +46,9 @@ func (c *Collector) filesystems(give emit) error {
 // filesystem asks one file system. One that does not answer is told by
 // node_filesystem_device_error, and costs the others nothing.
 func (c *Collector) filesystem(give emit, m *procfs.MountInfo, values []string) {
-	fs := func(name, help string) exporter.Metric { return exporter.Gauge("node_filesystem_"+name, help, fsLabels...) }
+	fs := func(name, help string) exporter.Metric {
+		return exporter.Gauge("node_filesystem_"+name, help, fsLabels...)
+	}
 	_, readOnly := m.Options["ro"]
 	_, superReadOnly := m.SuperOptions["ro"]
 	give(fs("readonly", "Filesystem read-only status."), truth(readOnly || superReadOnly), values...)

@@ -76,9 +76,6 @@ func (g *Group) StartCassandra(ctx context.Context, o CassandraOptions) (*Cassan
 			return nil, discard(err, c.nodes...)
 		}
 	}
-	if err := c.awaitLogin(ctx); err != nil {
-		return nil, discard(err, c.nodes...)
-	}
 	return c, nil
 }
 
@@ -101,74 +98,6 @@ func (c *Cassandra) Addr(i int) string { return net.JoinHostPort(c.hosts[i], str
 
 // Node returns a node, counted from 0.
 func (c *Cassandra) Node(i int) *Server { return c.nodes[i] }
-
-// CQL runs a statement with consistency QUORUM as the superuser, on the first
-// node that answers, and returns the rows; values are as they are sent, so that
-// an int has four bytes.
-func (c *Cassandra) CQL(t testing.TB, statement string) [][]string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	rows, err := c.query(ctx, statement)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rows
-}
-
-// query is CQL for those who handle errors themselves.
-func (c *Cassandra) query(ctx context.Context, statement string) ([][]string, error) {
-	var errs []error
-	for i := range c.hosts {
-		conn, err := c.session(ctx, i)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		defer conn.Close()
-		rows, err := conn.query(statement)
-		if err != nil {
-			err = fmt.Errorf("run CQL on %s: %w", c.nodes[i].name, err)
-		}
-		return rows, err
-	}
-	return nil, errors.Join(errs...)
-}
-
-// session logs in on a node.
-func (c *Cassandra) session(ctx context.Context, i int) (*cqlConn, error) {
-	conn, err := dialCQL(ctx, c.Addr(i))
-	if err != nil {
-		return nil, err
-	}
-	if err := conn.login("cassandra", "cassandra"); err != nil {
-		return nil, errors.Join(fmt.Errorf("log in on %s: %w", c.nodes[i].name, err), conn.Close())
-	}
-	return conn, nil
-}
-
-// awaitLogin returns once the superuser can log in on each node: the nodes make
-// him after they have begun to serve.
-func (c *Cassandra) awaitLogin(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.program.patience)
-	defer cancel()
-	for i := 0; i < len(c.hosts); {
-		try, done := context.WithTimeout(ctx, 5*time.Second)
-		conn, err := c.session(try, i)
-		done()
-		if err == nil {
-			_ = conn.Close()
-			i++
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the superuser: %w", err)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-	return nil
-}
 
 // all returns the nodes.
 func (c *Cassandra) all() []*Server { return c.nodes }
@@ -205,13 +134,7 @@ func (c *Cassandra) node(i int, java string) program {
 		args:     []string{"@" + filepath.Join(c.nodes[i].dir, "java.options"), "org.apache.cassandra.service.CassandraDaemon"},
 		quit:     syscall.SIGTERM,
 		patience: 3 * time.Minute,
-		ready: func(ctx context.Context) error {
-			conn, err := dialCQL(ctx, c.Addr(i))
-			if err != nil {
-				return err
-			}
-			return conn.Close()
-		},
+		ready:    func(ctx context.Context) error { return c.ready(ctx, i) },
 	}
 }
 

@@ -102,7 +102,7 @@ func TestANodeWithoutAuthWantsNoPassword(t *testing.T) {
 	if err := conn.login("nobody", ""); err != nil {
 		t.Error(err)
 	}
-	rows, err := conn.query("SELECT cluster_name FROM system.local")
+	rows, _, err := conn.query("SELECT cluster_name FROM system.local", cqlQuorum)
 	if err != nil || len(rows) != 1 || rows[0][0] != "flyball" {
 		t.Errorf("%q, %v", rows, err)
 	}

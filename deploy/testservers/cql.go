@@ -63,20 +63,25 @@ func (c *cqlConn) login(user, password string) error {
 	return err
 }
 
-// query runs a statement with consistency QUORUM and returns its rows, as bytes.
-func (c *cqlConn) query(statement string) ([][]string, error) {
-	const quorum, skipMetadata = 0x0004, 0x02
+// The consistency levels that are of use here; 1, 2 and 3 are ONE, TWO and THREE.
+const cqlQuorum = 4
+
+// query runs a statement with a consistency level and returns its rows, as bytes,
+// and whether it changed the schema.
+func (c *cqlConn) query(statement string, consistency int) (rows [][]string, changed bool, err error) {
+	const skipMetadata, schemaChange = 0x02, 5
 	body := binary.BigEndian.AppendUint32(nil, uint32(len(statement)))
 	body = append(body, statement...)
-	body = binary.BigEndian.AppendUint16(body, quorum)
+	body = binary.BigEndian.AppendUint16(body, uint16(consistency))
 	op, answer, err := c.call(cqlQuery, append(body, skipMetadata))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if op != cqlResult {
-		return nil, fmt.Errorf("run CQL: the node answers %#x", op)
+	if op != cqlResult || len(answer) < 4 {
+		return nil, false, fmt.Errorf("run CQL: the node answers %#x", op)
 	}
-	return readRows(bytes.NewReader(answer))
+	rows, err = readRows(bytes.NewReader(answer))
+	return rows, binary.BigEndian.Uint32(answer) == schemaChange, err
 }
 
 // readRows reads a result without metadata; one that is not of rows has none.

@@ -9,50 +9,30 @@ import (
 	"github.com/gocql/gocql"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"flyball/app/remote"
 )
 
-// metrics tell of the statements that operations of the store are made of.
+// metrics are those of every remote store, and those of the listing.
 type metrics struct {
-	statements *prometheus.CounterVec
-	duration   *prometheus.HistogramVec
-	doubts     *prometheus.CounterVec
-	swept      prometheus.Counter
+	*remote.Metrics
+	swept prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
-	f := promauto.With(r)
-	m := &metrics{
-		statements: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "store_statements_total",
-			Help: "Statements sent to a node, repeated ones too, by outcome.",
-		}, []string{"node", "outcome"}),
-		duration: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "store_statement_duration_seconds",
-			Help:    "Time until a node answered a statement, or was no longer waited for.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
-		}, []string{"node"}),
-		doubts: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "store_doubtful_writes_total",
-			Help: "Writes whose answer was lost, by what was found out about them.",
-		}, []string{"outcome"}),
-		swept: f.NewCounter(prometheus.CounterOpts{
+	return &metrics{
+		Metrics: remote.NewMetrics(r),
+		swept: promauto.With(r).NewCounter(prometheus.CounterOpts{
 			Name: "store_swept_entries_total",
 			Help: "Entries of the listing without a product that were removed: what a crash left behind.",
 		}),
 	}
-	for _, outcome := range []string{"made", "not_made", "unknown"} {
-		m.doubts.WithLabelValues(outcome)
-	}
-	return m
 }
-
-func (m *metrics) settled(outcome string) { m.doubts.WithLabelValues(outcome).Inc() }
 
 // ObserveQuery hears of every statement's every try.
 func (m *metrics) ObserveQuery(_ context.Context, q gocql.ObservedQuery) {
 	node := net.JoinHostPort(q.Host.ConnectAddress().String(), strconv.Itoa(q.Host.Port()))
-	m.statements.WithLabelValues(node, statementOutcome(q.Err)).Inc()
-	m.duration.WithLabelValues(node).Observe(q.End.Sub(q.Start).Seconds())
+	m.Observe(node, statementOutcome(q.Err), q.End.Sub(q.Start))
 }
 
 // statementOutcome names how a try ended.

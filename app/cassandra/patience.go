@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/gocql/gocql"
 
 	"flyball/app/product"
+	"flyball/app/remote"
 )
 
 // errUnknown says that a write was asked for and nobody could say what became of it.
@@ -40,7 +40,7 @@ func within[T any](ctx context.Context, s *Store, what string, call func(ctx con
 		return none, fmt.Errorf("%s: %w: %w", what, ctx.Err(), err)
 	case errors.Is(err, errUnknown):
 		return none, fmt.Errorf("%s: %v", what, err) // not the end of our own context, which would be read as the caller's
-	case !settled(err) && bounded.Err() != nil, passing(err):
+	case !remote.Settled(err) && bounded.Err() != nil, passing(err):
 		return none, fmt.Errorf("%s: %w: %v", what, product.ErrBusy, err)
 	}
 	return none, fmt.Errorf("%s: %w", what, err)
@@ -63,15 +63,7 @@ func patiently(ctx context.Context, f func() error) error {
 // pause waits before the next of several tries: 10 to 20 ms after the first, twice
 // that after each more, at most half a second.
 func pause(ctx context.Context, tries int) error {
-	least := min(10*time.Millisecond<<min(tries, 6), 250*time.Millisecond)
-	t := time.NewTimer(least + rand.N(least))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	return remote.Pause(ctx, tries, 10*time.Millisecond, 250*time.Millisecond)
 }
 
 // passing reports whether an error may be another one, or none, the next time. All
@@ -91,17 +83,7 @@ func passing(err error) bool {
 			return false
 		}
 	}
-	return !settled(err)
-}
-
-// settled reports whether an error is the store's answer to the question.
-func settled(err error) bool {
-	for _, answer := range []error{product.ErrNotFound, product.ErrExists, product.ErrConflict, product.ErrPageToken} {
-		if errors.Is(err, answer) {
-			return true
-		}
-	}
-	return false
+	return !remote.Settled(err)
 }
 
 // harmless reports whether the statement of a transaction that failed like this has

@@ -136,7 +136,7 @@ func maybe(err error) bool {
 // then replaced, or none was: what was replaced since is in the row.
 func (s *Store) settle(ctx context.Context, to row, now string, doubt error) (string, error) {
 	if now == to.Version {
-		s.metrics.settled("made")
+		s.metrics.Doubt("made")
 		return now, nil
 	}
 	var r row
@@ -148,10 +148,10 @@ func (s *Store) settle(ctx context.Context, to row, now string, doubt error) (st
 	case err != nil:
 		return "", s.giveUp(doubt, err)
 	case r.Version == to.Version || slices.Contains(r.past, to.Version):
-		s.metrics.settled("made")
+		s.metrics.Doubt("made")
 		return to.Version, nil
 	case slices.Contains(r.past, to.past[0]): // and another was put in its place
-		s.metrics.settled("not_made")
+		s.metrics.Doubt("not_made")
 		return r.Version, nil
 	}
 	return "", s.giveUp(doubt, fmt.Errorf("the product has been replaced more than %d times since", remembered))
@@ -162,6 +162,6 @@ func (s *Store) giveUp(doubt, err error) error {
 	if doubt == nil {
 		return err
 	}
-	s.metrics.settled("unknown")
+	s.metrics.Doubt("unknown")
 	return fmt.Errorf("%w: %w; then %w", errUnknown, doubt, err)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"flyball/app/product"
+	"flyball/app/remote"
 	"flyball/deploy/testservers"
 )
 
@@ -184,7 +185,7 @@ func TestAWriteWhoseAnswerIsLostIsAnsweredTruly(t *testing.T) {
 			_, err := s.Update(t.Context(), p)
 			switch {
 			case tt.want == errUnknown:
-				if err == nil || !strings.Contains(err.Error(), errUnknown.Error()) || settled(err) || errors.Is(err, product.ErrBusy) || errors.Is(err, context.DeadlineExceeded) {
+				if err == nil || !strings.Contains(err.Error(), errUnknown.Error()) || remote.Settled(err) || errors.Is(err, product.ErrBusy) || errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("got %v, want that nobody knows", err)
 				}
 			case !errors.Is(err, tt.want):

@@ -2,42 +2,18 @@ package postgres
 
 import (
 	"errors"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"flyball/app/remote"
 )
 
-// metrics tell of the statements that operations of the store are made of, and of
-// connections.
-type metrics struct {
-	statements *prometheus.CounterVec
-	duration   *prometheus.HistogramVec
-	doubts     *prometheus.CounterVec
-}
-
-func newMetrics(r prometheus.Registerer, pool *pgxpool.Pool) *metrics {
+// newMetrics are those of every remote store, and those of connections.
+func newMetrics(r prometheus.Registerer, pool *pgxpool.Pool) *remote.Metrics {
 	f := promauto.With(r)
-	m := &metrics{
-		statements: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "store_statements_total",
-			Help: "Statements sent to a node, repeated ones too, by outcome.",
-		}, []string{"node", "outcome"}),
-		duration: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "store_statement_duration_seconds",
-			Help:    "Time until a node answered a statement, or was no longer waited for.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
-		}, []string{"node"}),
-		doubts: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "store_doubtful_writes_total",
-			Help: "Writes whose answer was lost, by what was found out about them.",
-		}, []string{"outcome"}),
-	}
-	for _, outcome := range []string{"made", "not_made", "unknown"} {
-		m.doubts.WithLabelValues(outcome)
-	}
 	for state, count := range map[string]func(*pgxpool.Stat) int32{
 		"used": (*pgxpool.Stat).AcquiredConns, "idle": (*pgxpool.Stat).IdleConns, "connecting": (*pgxpool.Stat).ConstructingConns,
 	} {
@@ -48,20 +24,7 @@ func newMetrics(r prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "store_connections_max", Help: "Connections that there may be.",
 	}, func() float64 { return float64(pool.Stat().MaxConns()) })
-	return m
-}
-
-// settled counts a write that was in doubt, if it was.
-func (m *metrics) settled(doubt error, outcome string) {
-	if doubt != nil {
-		m.doubts.WithLabelValues(outcome).Inc()
-	}
-}
-
-// observe counts a statement's try.
-func (m *metrics) observe(node string, err error, took time.Duration) {
-	m.statements.WithLabelValues(node, statementOutcome(err)).Inc()
-	m.duration.WithLabelValues(node).Observe(took.Seconds())
+	return remote.NewMetrics(r)
 }
 
 // statementOutcome names how a try ended.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"flyball/app/product"
+	"flyball/app/remote"
 )
 
 // patience is a store's with one call: a failover is over by then.
@@ -51,7 +51,7 @@ func within[T any](ctx context.Context, s *Store, what string, call func(ctx con
 	}
 	var none T
 	switch {
-	case settled(err):
+	case remote.Settled(err):
 		return none, fmt.Errorf("%s: %w", what, err)
 	case ctx.Err() != nil:
 		return none, fmt.Errorf("%s: %w: %v", what, ctx.Err(), err)
@@ -63,28 +63,10 @@ func within[T any](ctx context.Context, s *Store, what string, call func(ctx con
 	return none, fmt.Errorf("%s: %w", what, err)
 }
 
-// settled reports whether an error is the store's answer to the question.
-func settled(err error) bool {
-	for _, answer := range []error{product.ErrNotFound, product.ErrExists, product.ErrConflict} {
-		if errors.Is(err, answer) {
-			return true
-		}
-	}
-	return false
-}
-
 // pause waits before the next of several tries: 5 to 10 ms after the first, twice that
 // after each more, at most a tenth of a second.
 func pause(ctx context.Context, tries int) error {
-	least := min(5*time.Millisecond<<min(tries, 6), 50*time.Millisecond)
-	t := time.NewTimer(least + rand.N(least))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	return remote.Pause(ctx, tries, 5*time.Millisecond, 50*time.Millisecond)
 }
 
 // once runs statements on a connection, once. It gives up all connections if this one
@@ -102,7 +84,7 @@ func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *pgx.Con
 	defer cancel()
 	began := time.Now()
 	err = f(bounded, c.Conn())
-	s.metrics.observe(node(c.Conn()), err, time.Since(began))
+	s.metrics.Observe(node(c.Conn()), statementOutcome(err), time.Since(began))
 	if ctx.Err() == nil && gone(err) {
 		s.giveUp(c.Conn(), err)
 	}

@@ -48,6 +48,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"flyball/app/product"
+	"flyball/app/remote"
 )
 
 // DefaultConnections is how many connections a store has at most, and
@@ -137,7 +138,7 @@ type Store struct {
 	answer   time.Duration // for the server to answer one statement
 	patience time.Duration // for a whole call, with all that is repeated
 	log      *slog.Logger
-	metrics  *metrics
+	metrics  *remote.Metrics
 	servers  servers
 
 	mu         sync.Mutex

@@ -103,7 +103,9 @@ func (s *Store) swap(ctx context.Context, to row) (row, error) {
 		swapped, err := s.try(ctx, to)
 		switch {
 		case swapped:
-			s.metrics.settled(doubt, "not_made") // the try before was not, and cannot be any more
+			if doubt != nil {
+				s.metrics.Doubt("not_made") // the try before was not, and cannot be any more
+			}
 			return to, nil
 		case err == nil && doubt == nil:
 			return s.read(ctx, to.ID)
@@ -166,10 +168,10 @@ func (s *Store) settle(ctx context.Context, to row, doubt error) (row, error) {
 	case !known:
 		return row{}, s.unknown(doubt, errors.New("nothing is left of its time"))
 	case made:
-		s.metrics.settled(doubt, "made")
+		s.metrics.Doubt("made")
 		return to, nil
 	}
-	s.metrics.settled(doubt, "not_made")
+	s.metrics.Doubt("not_made")
 	return r, nil
 }
 
@@ -189,6 +191,6 @@ func (s *Store) unknown(doubt, err error) error {
 	if doubt == nil {
 		return err
 	}
-	s.metrics.settled(doubt, "unknown")
+	s.metrics.Doubt("unknown")
 	return fmt.Errorf("%w: %w; then %w", errUnknown, doubt, err)
 }

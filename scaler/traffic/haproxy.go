@@ -78,6 +78,8 @@ type HAProxy struct {
 	runtime *haproxy.Runtime
 	turn    chan struct{} // holds one: whose turn it is
 	slots   *slots        // nil: not read yet
+	kept    []byte        // the table as it was last read or written
+	unsaved bool          // HAProxy was told what is not in the state file yet
 	worker  int           // HAProxy's process as last seen; 0: none yet
 	near    bool          // its processes were seen on this machine
 	failing string        // what Run logged last
@@ -159,10 +161,13 @@ func (h *HAProxy) locked(ctx context.Context, f func() error) error {
 	case <-ctx.Done():
 		return fmt.Errorf("wait for another call to HAProxy at %s: %w", h.runtime, ctx.Err())
 	}
-	if h.slots == nil {
-		if err := h.recall(); err != nil {
-			return err
-		}
+	lock, err := waitForLock(ctx, h.cfg.Table)
+	if err != nil {
+		return fmt.Errorf("wait for another call about backend %s: %w", h.cfg.Backend, err)
+	}
+	defer lock.Close()
+	if err := h.recall(); err != nil {
+		return err
 	}
 	return f()
 }
@@ -173,17 +178,17 @@ func (h *HAProxy) locked(ctx context.Context, f func() error) error {
 // meets a reload is refused or cut off, so each is tried again.
 func (h *HAProxy) settle(ctx context.Context) (haproxy.Backend, error) {
 	var failure error
-	told := false
 	for range rounds {
 		b, os, err := h.look(ctx)
 		if err == nil && len(os) == 0 {
-			if told {
+			if h.unsaved {
 				err = h.save(ctx)
+				h.unsaved = err != nil
 			}
 			return b, err
 		}
 		if err == nil {
-			told = true
+			h.unsaved = true
 			err = h.tell(ctx, os, byName(b.Servers))
 			failure = fmt.Errorf("HAProxy at %s was told and does not do it: %s", h.runtime, strings.Join(h.commands(os), ", "))
 		}

@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,25 +13,32 @@ import (
 	"time"
 )
 
-// recall reads who is wanted where.
+// recall reads who is wanted where, unless that is known: around a reload of the
+// configuration two have the same backend for a moment, and what one of them did
+// the other must not undo.
 func (h *HAProxy) recall() error {
 	raw, err := os.ReadFile(h.cfg.Table)
 	if errors.Is(err, fs.ErrNotExist) {
-		h.slots = &slots{Backend: h.cfg.Backend}
-		return nil
+		raw, err = nil, nil
 	}
 	if err != nil {
 		return fmt.Errorf("read who has which slot: %w", err)
 	}
-	t, err := decodeSlots(raw)
-	if err != nil {
-		return fmt.Errorf("read who has which slot in %s (remove the file, and members are found again by their addresses): %w", h.cfg.Table, err)
+	if h.slots != nil && bytes.Equal(raw, h.kept) {
+		return nil
 	}
-	if t.Backend != h.cfg.Backend {
-		h.cfg.Log.Warn("the pool has another backend now; the slots that its members have in the old one stay as they are", "old", t.Backend)
-		t = slots{Backend: h.cfg.Backend, dirty: true}
+	t := slots{Socket: h.cfg.Socket, Backend: h.cfg.Backend}
+	if raw != nil {
+		if t, err = decodeSlots(raw); err != nil {
+			return fmt.Errorf("read who has which slot in %s (remove the file, and members are found again by their addresses): %w", h.cfg.Table, err)
+		}
 	}
-	h.slots = &t
+	if t.Backend != h.cfg.Backend || t.Socket != h.cfg.Socket {
+		h.cfg.Log.Warn("the pool has another backend now; the slots that its members have in the old one stay as they are",
+			"old", t.Backend, "at", t.Socket)
+		t = slots{Socket: h.cfg.Socket, Backend: h.cfg.Backend, dirty: true}
+	}
+	h.slots, h.kept = &t, raw
 	return nil
 }
 
@@ -67,7 +75,7 @@ func (h *HAProxy) keep() error {
 	if err != nil {
 		return fmt.Errorf("keep who has which slot: %w", err)
 	}
-	h.slots.dirty = false
+	h.slots.dirty, h.kept = false, raw
 	return nil
 }
 

@@ -33,6 +33,7 @@ const formerTime = time.Hour
 // slots says which member has which slot of one backend. It is all that must not
 // be forgotten when Flyball is started anew; HAProxy is made to be like it.
 type slots struct {
+	Socket  string                       `json:"socket"`
 	Backend string                       `json:"backend"`
 	Places  []place                      `json:"places"`
 	Former  map[netip.AddrPort]time.Time `json:"former,omitempty"` // addresses of members that are gone, since when; a slot that has one is made vacant

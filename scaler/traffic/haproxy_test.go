@@ -453,3 +453,33 @@ func TestAFrozenHAProxyCostsNoMoreThanTheContext(t *testing.T) {
 	do(t, h.Admit(t.Context(), ms))
 	answering(t, server.Addr("app"), "a")
 }
+
+// Around a reload of Flyball's configuration two clients have the same backend for
+// a moment.
+func TestWhatOneClientWithdrewAnotherDoesNotLetInAgain(t *testing.T) {
+	server := testservers.StartHAProxy(t, haproxyConfig)
+	old := newHAProxy(t, server, "be_app")
+	ms := namedMembers(t, "a", "b")
+	if err := old.Admit(t.Context(), ms); err != nil {
+		t.Fatal(err)
+	}
+	next := old.again()
+	if _, err := next.Open(t.Context()); err != nil { // it knows them as they are now
+		t.Fatal(err)
+	}
+	if err := old.Withdraw(t.Context(), ms[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := next.Open(t.Context()); err != nil { // it makes HAProxy be as wanted
+		t.Fatal(err)
+	}
+	b, err := next.runtime.Backend(t.Context(), "be_app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range b.Servers {
+		if out := s.Drain() || s.Maint(); s.Addr.String() == ms[0].Addr && !out || s.Addr.String() == ms[1].Addr && out {
+			t.Errorf("%s at %s: %+v", s.Name, s.Addr, s)
+		}
+	}
+}

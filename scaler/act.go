@@ -22,7 +22,7 @@ func (u Unit) do(ctx context.Context, s journal.Step, members []rules.Member) er
 	defer cancel()
 	switch s.Verb {
 	case journal.Grow:
-		return errors.Join(u.admit(ctx, of(s, members)), u.Pool.Grow(ctx, s))
+		return errors.Join(u.Pool.Grow(ctx, s), u.admit(ctx, of(s, members)))
 	case journal.Swap:
 		return errors.Join(u.withdraw(ctx, of(s, members)), u.Pool.Grow(ctx, s))
 	case journal.Admit:

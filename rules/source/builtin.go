@@ -7,8 +7,9 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// machine is the memory of the machine, as one value.
-const machine = "scalar(max(node_memory_MemTotal_bytes))"
+// machine is the memory of this machine. Where it is not known there is no answer,
+// which is missing data, and not NaN, which would be idleness.
+const machine = `on () group_left () max(node_memory_MemTotal_bytes{job="node"})`
 
 // builtin is the expression and unit of a built-in signal; "" if there is none of
 // the name.
@@ -33,21 +34,19 @@ func ofProcess(name, of, window string) string {
 	return ""
 }
 
-// ofContainer reads what the engine tells of a container.
+// ofContainer reads what the engine tells of a member's container. An engine that
+// is watched twice tells everything twice, hence the maximum.
 func (p Pool) ofContainer(name, of, window string) string {
+	most := func(what string) string { return "max by (member) (" + what + ")" }
 	switch name {
 	case "cpu": // of its limit, else of one core
-		used := "sum by (member) (rate(container_cpu_usage_seconds_total" + of + window + "))"
-		if p.CPUs > 0 {
-			used += " / " + strconv.FormatFloat(p.CPUs, 'g', -1, 64)
+		used := most("rate(container_cpu_usage_seconds_total" + of + window + ")")
+		if p.Limited {
+			used += " / " + most("container_cpu_limit_cores"+of)
 		}
 		return used
 	case "memory": // of its limit, else of the machine's
-		limit := machine
-		if p.Memory > 0 {
-			limit = strconv.FormatInt(p.Memory, 10)
-		}
-		return "sum by (member) (container_memory_working_set_bytes" + of + ") / " + limit
+		return most("container_memory_working_set_bytes"+of) + " / " + most("container_memory_limit_bytes"+of)
 	}
 	return ""
 }

@@ -25,9 +25,8 @@ type Known struct {
 
 // A Pool is what a rule needs to know of a configured pool.
 type Pool struct {
-	Kind   string  // its provider, e.g. process
-	CPUs   float64 // limit of each member; 0: none
-	Memory int64   // limit of each member in bytes; 0: none
+	Kind    string // its provider, e.g. process
+	Limited bool   // each member may use so much CPU and no more
 }
 
 // A Set is all that a rules folder holds.

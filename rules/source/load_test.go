@@ -42,18 +42,18 @@ func load(t *testing.T, dir string, k Known) *Set {
 
 func TestBuiltInSignalsOfContainersAreSharesOfTheirLimits(t *testing.T) {
 	dir := folder(t, map[string]string{"web.scale.yaml": "scale: {web: {min: 2, max: 20, signals: {cpu: 60%, memory: 70%}}}\n"})
-	cpu := `sum by (member) (rate(container_cpu_usage_seconds_total{pool="web"}[1m]))`
-	memory := `sum by (member) (container_memory_working_set_bytes{pool="web"}) / `
+	used := `max by (member) (rate(container_cpu_usage_seconds_total{pool="web"}[1m]))`
+	memory := `max by (member) (container_memory_working_set_bytes{pool="web"}) / max by (member) (container_memory_limit_bytes{pool="web"})`
 	for _, c := range []struct {
-		pool        Pool
-		cpu, memory string
+		pool Pool
+		cpu  string
 	}{
-		{Pool{Kind: "container"}, cpu, memory + machine},
-		{Pool{Kind: "container", CPUs: 0.5, Memory: 64 << 20}, cpu + " / 0.5", memory + "67108864"},
+		{Pool{Kind: "container"}, used},
+		{Pool{Kind: "container", Limited: true}, used + ` / max by (member) (container_cpu_limit_cores{pool="web"})`},
 	} {
 		set := load(t, dir, Known{Pools: map[string]Pool{"web": c.pool}, Interval: 15 * time.Second})
 		for _, s := range set.Scale[0].Signals {
-			if want := map[string]string{"cpu": c.cpu, "memory": c.memory}[s.Name]; s.Expr != want || s.Unit != "percent" {
+			if want := map[string]string{"cpu": c.cpu, "memory": memory}[s.Name]; s.Expr != want || s.Unit != "percent" {
 				t.Errorf("%s of %+v is %s in %s, want %s", s.Name, c.pool, s.Expr, s.Unit, want)
 			}
 		}
@@ -92,7 +92,7 @@ func TestAWholeRuleIsReadAsWritten(t *testing.T) {
 	if s := names["requests"]; s.Share != 80 || s.Rule != "web.scale.yaml:10" {
 		t.Errorf("requests: %+v", s)
 	}
-	if s := names["memory"]; s.Target != 0.7 || !strings.Contains(s.Expr, "scalar(max(node_memory_MemTotal_bytes))") {
+	if s := names["memory"]; s.Target != 0.7 || !strings.Contains(s.Expr, machine) {
 		t.Errorf("memory: %+v", s)
 	}
 	if len(r.Holds) != 1 || r.Holds[0].Above != 0.9 || r.Holds[0].For != time.Minute || r.Holds[0].Forbid != rules.DirOut {

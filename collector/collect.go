@@ -18,14 +18,37 @@ import (
 // collectPath is where targets are scraped: /collect/<kind>?target=<name>.
 const collectPath = "/collect/"
 
+// leastTime is what any scrape is given: one that is cut off sooner would tell of
+// a target that hangs, and be wrong.
+const leastTime = 500 * time.Millisecond
+
 // spare is the share of a scraper's own deadline that is kept for the way back.
 const spare = 10
 
-// Targets answers scrapes of what is watched, ours and those of another
-// Prometheus: GET /collect/<kind>?target=<name>; GET /collect lists all.
+// Targets answers scrapes of what is watched by another Prometheus: GET
+// /collect/<kind>?target=<name>; GET /collect lists all. Of each target one such
+// scrape is under way at a time, and others are turned away, so that whoever asks
+// too much never keeps our own from their turn.
 func (c *Collector) Targets() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /collect", c.index)
+	mux.HandleFunc("GET "+collectPath+"{kind}", func(w http.ResponseWriter, r *http.Request) {
+		t := c.watch.find(r.PathValue("kind"), r.URL.Query().Get("target"))
+		if t != nil && !t.visited.TryLock() {
+			http.Error(w, "another scrape of this target is under way: scrape it from one place, or less often", http.StatusServiceUnavailable)
+			return
+		}
+		if t != nil {
+			defer t.visited.Unlock()
+		}
+		c.collect(w, r)
+	})
+	return mux
+}
+
+// own answers our own scrapes.
+func (c *Collector) own() http.Handler {
+	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+collectPath+"{kind}", c.collect)
 	return mux
 }
@@ -40,7 +63,7 @@ func (c *Collector) collect(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := within(r)
 	defer cancel()
 	reg := prometheus.NewRegistry()
-	if err := reg.Register(t.Within(ctx)); err != nil {
+	if err := reg.Register(t.target.Within(ctx)); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
@@ -61,7 +84,7 @@ func within(r *http.Request) (context.Context, context.CancelFunc) {
 	if err != nil || s <= 0 || s > time.Hour.Seconds() {
 		return r.Context(), func() {}
 	}
-	d := time.Duration(s * float64(time.Second))
+	d := max(time.Duration(s*float64(time.Second)), leastTime)
 	return context.WithTimeout(r.Context(), d-d/spare)
 }
 

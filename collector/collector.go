@@ -93,7 +93,7 @@ func New(o Options) (*Collector, error) {
 	c := &Collector{options: o, cancel: cancel, watch: newWatch(o.Logger)}
 	c.pools.Store(&map[string]Scrape{})
 	var err error
-	if c.inside, err = newInside(o, c.Targets()); err != nil {
+	if c.inside, err = newInside(o, c.own()); err != nil {
 		cancel()
 		return nil, err
 	}

@@ -63,10 +63,18 @@ func (c *Collector) engineJobs(k Kinds, watched map[string]*watched) []*promconf
 		}
 		job := newJob(engineJob + e.Name)
 		job.RelabelConfigs = e.Relabel
+		job.MetricRelabelConfigs = []*relabel.Config{unlikeMembers()}
 		job.ServiceDiscoveryConfigs = discovery.Configs{engineFinder{life: w.life, engine: w, running: &c.finders}}
 		out = append(out, job)
 	}
 	return out
+}
+
+// unlikeMembers takes off what a container that is no member says of pools.
+func unlikeMembers() *relabel.Config {
+	c := relabel.DefaultRelabelConfig
+	c.Action, c.Regex = relabel.LabelDrop, relabel.MustNewRegexp("pool|member")
+	return &c
 }
 
 // engineFinder discovers the containers of one engine that ask to be scraped. It

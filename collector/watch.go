@@ -36,6 +36,8 @@ type watched struct {
 	target target
 	end    context.CancelFunc // of its Run
 	done   chan struct{}      // Run has returned
+
+	visited sync.Mutex // held by the one scrape from outside
 }
 
 // A watch is everything that cannot be scraped as it is. It is safe for
@@ -85,9 +87,11 @@ func (w *watch) take(next map[string]*watched) {
 		}
 	}
 	w.mu.Unlock()
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	for key, t := range before {
 		if next[key] != t {
-			t.stop(w.log)
+			wg.Go(func() { t.stop(w.log) })
 		}
 	}
 }
@@ -123,13 +127,10 @@ func (t *watched) stop(log *slog.Logger) {
 }
 
 // find is the target of a kind and name; nil if there is none.
-func (w *watch) find(kind, name string) target {
+func (w *watch) find(kind, name string) *watched {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if t := w.targets[kind+"/"+name]; t != nil {
-		return t.target
-	}
-	return nil
+	return w.targets[kind+"/"+name]
 }
 
 // all lists the targets, sorted by kind and name.

@@ -84,7 +84,7 @@ func TestAReloadTouchesOnlyTheTargetsThatChanged(t *testing.T) {
 				t.Errorf("%s: runs %d, closed %d, want %d and %d", c.name, c.p.runs, c.p.closed, c.runs, c.closed)
 			}
 		}
-		if w.find("probe", "kept") != kept || w.find("probe", "gone") != nil {
+		if w.find("probe", "kept").target != kept || w.find("probe", "gone") != nil {
 			t.Error("a target that is watched is not found, or one that is not is")
 		}
 		w.close()
@@ -103,7 +103,7 @@ func TestATargetThatCannotBeMadeLeavesAllAsItWas(t *testing.T) {
 	if _, err := w.prepare([]entry{bad}); err == nil || !strings.Contains(err.Error(), "probe bad") {
 		t.Errorf("the error is %v", err)
 	}
-	if w.find("probe", "kept") != kept || kept.closed > 0 {
+	if w.find("probe", "kept").target != kept || kept.closed > 0 {
 		t.Error("the target that was there is gone")
 	}
 }
@@ -134,4 +134,32 @@ func TestATargetIsScrapedByNameAndWithinItsScrapersDeadline(t *testing.T) {
 	if p.deadline <= 8*time.Second || p.deadline > 9*time.Second {
 		t.Errorf("a scraper that waits 10 s left %s", p.deadline)
 	}
+}
+
+func TestScrapesFromOutsideNeverCrowdOutOurOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProbe()
+		hang := make(chan struct{})
+		p.Exporter = exporter.New(exporter.Options{Kind: "probe", Reach: func(context.Context) error { <-hang; return nil }})
+		c := &Collector{watch: newWatch(slog.New(slog.DiscardHandler))}
+		take(t, c.watch, entryOf("a", "", p))
+		defer c.watch.close()
+		ask := func(h http.Handler) int {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/collect/probe?target=a", nil))
+			return w.Code
+		}
+		codes := make(chan int, 2)
+		go func() { codes <- ask(c.Targets()) }()
+		synctest.Wait()
+		if got := ask(c.Targets()); got != http.StatusServiceUnavailable {
+			t.Errorf("a second scrape from outside is answered %d", got)
+		}
+		go func() { codes <- ask(c.own()) }()
+		synctest.Wait()
+		close(hang)
+		if a, b := <-codes, <-codes; a != http.StatusOK || b != http.StatusOK {
+			t.Errorf("the first from outside and our own are answered %d and %d", a, b)
+		}
+	})
 }

@@ -148,7 +148,11 @@ func (m *metrics) ofTraffic() []reading[traffic] {
 
 // values are the values of [metrics.labels] for a container.
 func (m *metrics) values(c *Container) []string {
-	vs := []string{c.ID, c.Name, c.Image, c.Labels[LabelPool], c.Labels[LabelMember]}
+	pool, member := c.Labels[LabelPool], c.Labels[LabelMember]
+	if member != c.Name { // made of a member's image, with its labels, or renamed
+		pool, member = "", ""
+	}
+	vs := []string{c.ID, c.Name, c.Image, pool, member}
 	for _, l := range m.from {
 		vs = append(vs, c.Labels[l])
 	}

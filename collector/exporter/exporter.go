@@ -17,6 +17,7 @@ package exporter
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -24,6 +25,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 )
+
+var errClosed = errors.New("the target is not watched any more")
 
 // DefaultTimeout is how long a target may take to tell everything.
 const DefaultTimeout = 5 * time.Second
@@ -53,9 +56,10 @@ type Options struct {
 // [prometheus.Collector], safe for concurrent use: scrapes at the same time take
 // turns, so that a target never sees two at once.
 type Exporter struct {
-	o     Options
-	about about
-	turn  chan struct{} // holds one: whose turn it is
+	o      Options
+	about  about
+	turn   chan struct{} // holds one: whose turn it is
+	closed bool          // guarded by turn
 
 	mu     sync.Mutex
 	descs  map[string]*prometheus.Desc
@@ -102,6 +106,7 @@ func (w within) Collect(out chan<- prometheus.Metric) { w.collect(w.ctx, out) }
 func (e *Exporter) Close() error {
 	e.turn <- struct{}{}
 	defer func() { <-e.turn }()
+	e.closed = true
 	if e.o.Close == nil {
 		return nil
 	}
@@ -117,6 +122,10 @@ func (e *Exporter) collect(ctx context.Context, out chan<- prometheus.Metric) {
 		defer func() { <-e.turn }()
 	case <-ctx.Done():
 		s.up(e.about, ctx.Err()) // that a scrape takes long is for that one to tell
+		return
+	}
+	if e.closed {
+		s.up(e.about, errClosed)
 		return
 	}
 	var err error

@@ -164,7 +164,7 @@ func conflicts(path, other string, a, b Config) []rules.Fault {
 	if a.Traffic == nil || b.Traffic == nil {
 		return fs
 	}
-	if a.Traffic.HAProxy != "" && a.Traffic.HAProxy == b.Traffic.HAProxy && a.Traffic.Backend == b.Traffic.Backend {
+	if a.Traffic.HAProxy != "" && (a.Traffic.HAProxy == b.Traffic.HAProxy || a.Socket != "" && a.Socket == b.Socket) && a.Traffic.Backend == b.Traffic.Backend {
 		fs = append(fs, rules.Fault{
 			Path: path + ".traffic.backend", Text: fmt.Sprintf("is the backend of pool %s, too", other),
 			Hint: "give each pool a backend of its own",

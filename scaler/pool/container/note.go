@@ -79,14 +79,16 @@ func (p *Pool) writeFile(name string, raw []byte) error {
 	if err := os.MkdirAll(p.dir, 0o755); err != nil {
 		return err
 	}
-	tmp := filepath.Join(p.dir, "."+name)
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.CreateTemp(p.dir, "."+name+".*") // around a reload two pools may write
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(raw)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), filepath.Join(p.dir, name))
 	}
-	return os.Rename(tmp, filepath.Join(p.dir, name))
+	if err != nil {
+		_ = os.Remove(f.Name()) // the first error is the one that counts
+	}
+	return err
 }

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -46,12 +47,12 @@ func (p *Pool) mark() (string, error) {
 }
 
 // originOf makes a mark of a folder: the same for whoever uses the same path on
-// the same machine.
+// the same machine. Where the machine has no id, as in many containers, it is like
+// no other, for a name and a path are easily those of another Flyball, too.
 func originOf(dir string) string {
 	machine, err := os.ReadFile("/etc/machine-id")
 	if err != nil || len(machine) == 0 {
-		host, _ := os.Hostname() // without a name, the path alone must do
-		machine = []byte(host)
+		machine = []byte(rand.Text())
 	}
 	sum := sha256.Sum256(append(machine, dir...))
 	return hex.EncodeToString(sum[:8])

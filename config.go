@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/exporter-toolkit/web"
@@ -159,11 +160,41 @@ func (c *Config) connect() {
 			p.Socket = c.edge(p.Traffic.HAProxy).Socket
 			c.Pools[name] = p
 		}
-		if p.Container == nil || slices.ContainsFunc(c.Collect.Containers, func(e collector.Engine) bool { return e.Socket == p.Container.Socket }) {
-			continue
+		if p.Container != nil && !slices.ContainsFunc(c.Collect.Containers, watchesAll(p.Container.Socket)) {
+			c.Collect.Containers = append(c.Collect.Containers, collector.Engine{Config: engine.Config{
+				Name: c.freeEngineName("pool-" + name), Socket: p.Container.Socket,
+			}})
 		}
-		c.Collect.Containers = append(c.Collect.Containers, collector.Engine{Config: engine.Config{Name: "pool-" + name, Socket: p.Container.Socket}})
 	}
+}
+
+// watchesAll finds a watch over all containers of the engine at a socket.
+func watchesAll(socket string) func(collector.Engine) bool {
+	return func(e collector.Engine) bool {
+		return e.Include == "" && e.Exclude == "" && samePlace(e.Socket) == samePlace(socket)
+	}
+}
+
+// samePlace is a socket's address with its links followed: /var/run is /run.
+func samePlace(socket string) string {
+	path, ok := strings.CutPrefix(socket, "unix://")
+	if !ok {
+		return socket
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return "unix://" + filepath.Clean(path)
+}
+
+// freeEngineName is a name that no engine of the configuration has.
+func (c *Config) freeEngineName(name string) string {
+	free := name
+	taken := func(e collector.Engine) bool { return e.Name == free }
+	for i := 2; slices.ContainsFunc(c.Collect.Containers, taken); i++ {
+		free = name + "-" + strconv.Itoa(i)
+	}
+	return free
 }
 
 // edge is the HAProxy of a name; one without a name if there is none.
@@ -328,7 +359,7 @@ func (c Config) Known() source.Known {
 	for name, p := range c.Pools {
 		known := source.Pool{Kind: "process"}
 		if m := p.Container; m != nil {
-			known = source.Pool{Kind: "container", CPUs: m.CPUs, Memory: int64(m.Memory)}
+			known = source.Pool{Kind: "container", Limited: m.CPUs > 0}
 		}
 		pools[name] = known
 	}

@@ -57,9 +57,13 @@ func prepare(dir string, o Options) (*stage, error) {
 		return nil, err
 	}
 	for _, sub := range []string{"rules", "db"} {
-		if err := os.Mkdir(filepath.Join(dir, sub), 0o777); err != nil {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, err
 		}
+	}
+	// Members in containers may be another user.
+	if err := os.Chmod(filepath.Join(dir, "db"), 0o777); err != nil {
+		return nil, err
 	}
 	return s, os.WriteFile(filepath.Join(dir, "rules", "web.scale.yaml"), ruleText, 0o644)
 }

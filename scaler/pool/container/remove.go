@@ -56,10 +56,13 @@ func (p *Pool) wish(cs []container.Summary) error {
 }
 
 func (p *Pool) remove(ctx context.Context, c container.Summary) error {
+	n, err := p.noted(c.ID)
 	if hasEnded(c.State) || neverRan(c.State) {
+		if err == nil && n.Asked.IsZero() && hasEnded(c.State) {
+			p.log.Warn("member had ended without being asked to", "member", c.Labels[labelMember], "container", short(c.ID), "status", c.Status)
+		}
 		return p.discard(ctx, c.ID)
 	}
-	n, err := p.noted(c.ID)
 	switch {
 	case err != nil || c.State == container.StateRemoving:
 		return err

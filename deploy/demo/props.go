@@ -45,13 +45,13 @@ func (o Options) hold() time.Duration {
 // props is what a stage needs beside Flyball.
 type props struct {
 	engine  *client.Client
-	image   string
+	image   string // "": it is not built
 	haproxy *child
 }
 
 // set puts up the database's tables, the members' image and HAProxy.
 func (s *stage) set(ctx context.Context, o Options) (*props, error) {
-	p := &props{image: s.image}
+	p := &props{}
 	if o.Store == Cassandra {
 		if err := s.migrate(ctx, o); err != nil {
 			return p, err
@@ -64,7 +64,7 @@ func (s *stage) set(ctx context.Context, o Options) (*props, error) {
 	if p.engine, err = container.Dial(o.Socket); err != nil {
 		return p, err
 	}
-	if err := p.build(ctx, o.App); err != nil {
+	if err := p.build(ctx, o.App, s.image); err != nil {
 		return p, fmt.Errorf("build the members' image: %w", err)
 	}
 	program, err := exec.LookPath("haproxy")
@@ -96,7 +96,7 @@ func imageName() string {
 }
 
 // build makes the members' image of the app's program alone.
-func (p *props) build(ctx context.Context, app string) error {
+func (p *props) build(ctx context.Context, app, image string) error {
 	program, err := os.ReadFile(app)
 	if err != nil {
 		return err
@@ -121,12 +121,16 @@ func (p *props) build(ctx context.Context, app string) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	res, err := p.engine.ImageBuild(ctx, &files, client.ImageBuildOptions{Tags: []string{p.image}, Remove: true, ForceRemove: true})
+	res, err := p.engine.ImageBuild(ctx, &files, client.ImageBuildOptions{Tags: []string{image}, Remove: true, ForceRemove: true})
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
-	return built(res.Body)
+	if err := built(res.Body); err != nil {
+		return err
+	}
+	p.image = image
+	return nil
 }
 
 // built reads what the engine says of a build to its end.
@@ -155,9 +159,12 @@ func (p *props) strike(ctx context.Context) error {
 	if p.haproxy != nil {
 		errs = append(errs, p.haproxy.stop(ctx))
 	}
-	if p.engine != nil {
+	if p.image != "" {
 		_, err := p.engine.ImageRemove(ctx, p.image, client.ImageRemoveOptions{Force: true, PruneChildren: true})
-		errs = append(errs, err, p.engine.Close())
+		errs = append(errs, err)
+	}
+	if p.engine != nil {
+		errs = append(errs, p.engine.Close())
 	}
 	return errors.Join(errs...)
 }

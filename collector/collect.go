@@ -73,7 +73,7 @@ func (c *Collector) collect(w http.ResponseWriter, r *http.Request) {
 
 func missing(kind, name string, names []string) string {
 	if len(names) == 0 {
-		return fmt.Sprintf("nothing of the kind %q is watched: name it under collect: in flyball.yaml", kind)
+		return fmt.Sprintf("nothing of the kind %q is watched: /collect lists what is; more is named under collect: in flyball.yaml", kind)
 	}
 	return fmt.Sprintf("no %s is called %q: ask with ?target= and one of %s", kind, name, strings.Join(names, ", "))
 }

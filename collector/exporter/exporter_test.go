@@ -146,7 +146,7 @@ func TestScrapesAtTheSameTimeTakeTurnsAndNeitherWaitsForEver(t *testing.T) {
 	})
 }
 
-func TestCloseWaitsForTheScrapeUnderWay(t *testing.T) {
+func TestCloseWaitsForTheScrapeUnderWayAndIsTheLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reading := false
 		o := disk(nil, part("slow", func(ctx context.Context, _ *exporter.Sink) error {
@@ -167,6 +167,7 @@ func TestCloseWaitsForTheScrapeUnderWay(t *testing.T) {
 		if err := e.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
+		tells(t, e, "disk_down reason=broken 1", "disk_up 0")
 	})
 }
 

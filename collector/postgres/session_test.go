@@ -43,7 +43,10 @@ func TestOneConnectionIsKeptBetweenScrapes(t *testing.T) {
 		t.Error(err)
 	}
 	until(t, "it is closed", func() bool { return ours(t, p) == "" })
-	w.scrape().is("pg_up", 1) // who scrapes after all is served
+	w.scrape().is("pg_up", 0) // who scrapes after all opens nothing that nobody would close
+	if got := ours(t, p); got != "" {
+		t.Errorf("after the end there are the connections %q", got)
+	}
 }
 
 func TestAConnectionThatTheServerEndedIsOpenedAnewInTheSameScrape(t *testing.T) {

@@ -1,0 +1,3 @@
+// Package query answers the signals of scale rules that are read from
+// Elasticsearch.
+package query

@@ -41,6 +41,8 @@ type appliance struct {
 	gatherer prometheus.Gatherer
 	guard    guard
 	reloads  sync.Mutex
+	commit   string // of the rules in force; guarded by reloads, as the next
+	ruled    int    // scale rules in force
 
 	journal   *journal.Journal
 	store     *store.Store
@@ -103,7 +105,7 @@ func open(c Config, file string, log *slog.Logger) (_ *appliance, err error) {
 	if err := a.apply(c, set); err != nil {
 		return nil, err
 	}
-	return a, nil
+	return a, errors.Join(a.noteLife("start"), a.noteLoad("start", nil))
 }
 
 func (a *appliance) newCollector(c Config) (*collector.Collector, error) {
@@ -161,6 +163,7 @@ func (a *appliance) apply(c Config, set *source.Set) error {
 	}
 	a.scaler.Apply(a.fleet.take(next), set.Scale)
 	a.config.Store(&c)
+	a.commit, a.ruled = set.Commit, len(set.Scale)
 	return nil
 }
 
@@ -205,7 +208,7 @@ func (a *appliance) run(ctx context.Context) error {
 	g.Go(func() error { return a.hangups(ctx) })
 	a.log.Info("flyball runs", "version", version, "listen", a.listener.Addr(), "data", a.config.Load().Data,
 		"pools", slices.Sorted(maps.Keys(a.config.Load().Pools)))
-	return g.Wait()
+	return errors.Join(g.Wait(), a.noteLife("stop"))
 }
 
 // hangups reloads on SIGHUP.
@@ -228,14 +231,12 @@ func (a *appliance) reload(by string) error {
 	a.reloads.Lock()
 	defer a.reloads.Unlock()
 	err := a.reread()
-	outcome := "taken over"
 	if err != nil {
-		outcome = err.Error()
 		a.log.Error("reload refused, all stays as it was", "by", by, "err", err)
 	} else {
 		a.log.Info("reloaded", "by", by)
 	}
-	return errors.Join(err, a.journal.Note(journal.Load, "", now(), map[string]string{"by": by, "outcome": outcome}))
+	return errors.Join(err, a.noteLoad(by, err))
 }
 
 func (a *appliance) reread() error {

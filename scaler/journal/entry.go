@@ -25,6 +25,7 @@ const (
 	Order    Kind = "order"    // an operator's act; body: OrderBody
 	Load     Kind = "load"     // configuration and rules were read, or refused
 	Life     Kind = "life"     // the service started or stopped
+	Ship     Kind = "ship"     // a trouble of what is sent elsewhere, or its end; body: Trouble
 )
 
 // An Entry never changes once it is written.
@@ -70,6 +71,17 @@ type Outcome struct {
 	// After is what the step's end changed in the pool's memory, written together
 	// with the end; nil leaves the memory as it is.
 	After *rules.Memory `json:"-"`
+}
+
+// A Trouble is what went wrong, or is well again, with what is sent to another
+// system.
+type Trouble struct {
+	What  string    `json:"what"`            // lost, refused, unreachable, recovered, ...: one word to search for
+	Text  string    `json:"text"`            // one sentence: what happened, and what to do
+	To    string    `json:"to,omitempty"`    // the system, or the data stream there
+	Count int64     `json:"count,omitempty"` // of what it is about, e.g. samples or documents
+	From  time.Time `json:"from,omitzero"`   // first and
+	Until time.Time `json:"until,omitzero"`  // last time of what it is about
 }
 
 // A Tick is one judgement whole: by it the judgement can be made again.

@@ -36,6 +36,7 @@ type Journal struct {
 	pack    *packer
 	metrics *metrics
 	files   []heldFile
+	id      string
 
 	fast *sql.DB // commits survive the end of the process
 	sure *sql.DB // commits survive the end of the machine
@@ -121,6 +122,9 @@ func (j *Journal) open() error {
 	}
 	if _, err := j.fast.Exec(`UPDATE opened SET times = times + 1`); err != nil {
 		return fmt.Errorf("write: %w", err) // also makes the write-ahead log exist
+	}
+	if err := j.fast.QueryRow(`SELECT id FROM identity`).Scan(&j.id); err != nil {
+		return fmt.Errorf("read identity: %w", err)
 	}
 	j.files, err = hold(j.path, j.path+"-wal")
 	return err

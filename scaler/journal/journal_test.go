@@ -415,7 +415,7 @@ func TestMetricsExistFromTheStart(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	open(t, t.TempDir(), Options{Metrics: reg})
 	n, err := testutil.GatherAndCount(reg, "flyball_journal_entries_total", "flyball_journal_errors_total", "flyball_journal_write_duration_seconds", "flyball_journal_size_bytes")
-	if err != nil || n != 7+6+6+1 {
+	if err != nil || n != 8+7+7+1 {
 		t.Errorf("%d series, %v", n, err)
 	}
 }

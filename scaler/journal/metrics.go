@@ -19,7 +19,7 @@ type metrics struct {
 }
 
 // kinds lists the kinds that have a label of their own; all others share "other".
-func kinds() []Kind { return []Kind{Decision, Begun, Ended, Order, Load, Life} }
+func kinds() []Kind { return []Kind{Decision, Begun, Ended, Order, Load, Life, Ship} }
 
 func newMetrics(reg prometheus.Registerer, size func() float64) *metrics {
 	f := promauto.With(reg)
@@ -50,7 +50,7 @@ func newMetrics(reg prometheus.Registerer, size func() float64) *metrics {
 	for _, k := range append(kinds(), "other") {
 		m.entries.WithLabelValues(string(k))
 	}
-	for _, op := range []string{"tick", "begin", "end", "note", "order", "cursor"} {
+	for _, op := range []string{"tick", "begin", "end", "note", "order", "cursor", "keep"} {
 		m.seconds.WithLabelValues(op)
 		m.errors.WithLabelValues(op)
 	}

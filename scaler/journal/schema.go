@@ -58,7 +58,25 @@ CREATE TABLE cursors (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE opened (times INTEGER NOT NULL) STRICT;
 INSERT INTO opened VALUES (0);
+`, `
+CREATE TABLE kept (
+	who  TEXT PRIMARY KEY,
+	body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE identity (id TEXT NOT NULL) STRICT;
+INSERT INTO identity VALUES (lower(hex(randomblob(16))));
 `}
+}
+
+// vital lists the tables that acting and followers depend on, as a version of the
+// file has them. Ticks, which may be gigabytes and only explain, are left out, so
+// that a start stays short.
+func vital(version int) []string {
+	tables := []string{"entries", "open_steps", "memories", "orders", "cursors"}
+	if version >= 2 {
+		tables = append(tables, "kept", "identity")
+	}
+	return tables
 }
 
 // connect opens connections that commit with the given `synchronous`. One that
@@ -99,7 +117,7 @@ func prepare(db *sql.DB) error {
 	case version > len(known):
 		return fmt.Errorf("file has version %d and this program knows no later one than %d: run the newer flyball again, or move the file away", version, len(known))
 	case version > 0:
-		if err := check(db); err != nil {
+		if err := check(db, version); err != nil {
 			return err
 		}
 	}
@@ -124,10 +142,9 @@ func migrate(db *sql.DB, version int, stmts string) error {
 	return tx.Commit()
 }
 
-// check looks for damage in the tables that acting depends on. Ticks, which may
-// be gigabytes and only explain, are left out, so that a start stays short.
-func check(db *sql.DB) error {
-	for _, table := range []string{"entries", "open_steps", "memories", "orders", "cursors"} {
+// check looks for damage in the vital tables of a version.
+func check(db *sql.DB, version int) error {
+	for _, table := range vital(version) {
 		rows, err := db.Query(`PRAGMA quick_check(` + table + `)`)
 		if err != nil {
 			return damaged(table, err.Error())

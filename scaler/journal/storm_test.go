@@ -20,6 +20,10 @@ func TestMain(m *testing.M) {
 		fmt.Println("error", storm(dir))
 		os.Exit(1)
 	}
+	if dir := os.Getenv("FLYBALL_JOURNAL_KEEP"); dir != "" {
+		fmt.Println("error", keepOn(dir))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 
@@ -69,8 +73,14 @@ func stormPool(j *Journal, pool string) error {
 
 func child(t *testing.T, dir string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
+	return childOf(t, "FLYBALL_JOURNAL_STORM="+dir)
+}
+
+// childOf runs the test binary as the process that a variable asks for.
+func childOf(t *testing.T, variable string) (*exec.Cmd, *bufio.Scanner) {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "FLYBALL_JOURNAL_STORM="+dir)
+	cmd.Env = append(os.Environ(), variable)
 	out, err := cmd.StdoutPipe()
 	ok(t, err)
 	ok(t, cmd.Start())

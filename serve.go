@@ -116,7 +116,7 @@ func (a *appliance) routes() http.Handler {
 	mux.Handle("GET /collect/", a.collector.Targets())
 	acts := a.scaler.Handler(a.guard.who)
 	mux.Handle("GET /api/flyball/v1/", a.journal.Handler())
-	mux.Handle("GET /api/flyball/v1/status", acts)
+	mux.HandleFunc("GET /api/flyball/v1/status", a.status)
 	mux.Handle("POST /api/flyball/v1/", a.guard.act(acts))
 	mux.HandleFunc("GET /-/healthy", a.healthy)
 	mux.HandleFunc("GET /-/ready", a.ready)

@@ -20,19 +20,11 @@ type orderBody struct {
 	Reason string         `json:"reason"`
 }
 
-// Handler serves GET status and the operators' acts, all POST, relative to
-// /api/flyball/v1. who names the operator of a request. Whether a request may act
-// at all is the caller's matter.
+// Handler serves the operators' acts, all POST, relative to /api/flyball/v1. who
+// names the operator of a request. Whether a request may act at all is the
+// caller's matter.
 func (s *Scaler) Handler(who func(*http.Request) string) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/flyball/v1/status", func(w http.ResponseWriter, _ *http.Request) {
-		st, err := s.Status()
-		if err != nil {
-			journal.Tell(w, http.StatusServiceUnavailable, err.Error())
-			return
-		}
-		answer(w, st)
-	})
 	act := func(path string, f func(pool string, o rules.Order, now time.Time) error) {
 		mux.HandleFunc("POST /api/flyball/v1/"+path, func(w http.ResponseWriter, r *http.Request) {
 			s.order(w, r, who(r), f)

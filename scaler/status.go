@@ -8,7 +8,7 @@ import (
 	"flyball/scaler/journal"
 )
 
-// Status is what the service is doing now, as GET /api/flyball/v1/status answers.
+// Status is what the scaler is doing now.
 type Status struct {
 	Version string       `json:"version"`
 	Site    string       `json:"site,omitempty"`

@@ -1,6 +1,9 @@
 package rules
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // useless is how many adds in a row may better a band's value by less than a
 // tenth before adding is given up: then members are not what is lacking.
@@ -12,13 +15,17 @@ const useless = 3
 func (j *judgement) hearBand(s Signal, h heard, out *Judged) {
 	v := h.value()
 	b := s.Band
+	most, doubtful := h.mostBandMean()
 	switch {
 	case v > b.Above:
 		j.hearAbove(s, v, out)
 		return
 	case out.Reason != "":
-	case v < b.Below:
+	case v < b.Below && most < b.Below:
 		out.Wants, out.Reason, out.Because = min(j.r.Min, j.n), BySignal, num(v)+" < "+num(b.Below)
+	case v < b.Below:
+		out.Reason = InBand
+		out.Because = num(v) + " < " + num(b.Below) + ", but " + num(most) + " with " + itoa(doubtful) + " that may be busy"
 	default:
 		out.Reason, out.Because = InBand, num(b.Below)+" <= "+num(v)+" <= "+num(b.Above)
 	}
@@ -94,4 +101,51 @@ func (j *judgement) rememberAdd() {
 		}
 		put(&j.m.Adds, s.Name, Adds{At: j.now, Value: v, Useless: j.uselessAdds(s.Name, v)})
 	}
+}
+
+// bandMean is the mean over the members that serve. A draining one does not, and
+// one that is sick may raise the mean and never lowers it: its rest is no room.
+func (h *heard) bandMean() float64 {
+	well, count := h.sum(slices.Concat(h.c.warm, h.c.young))
+	sick, sickCount := h.sum(h.c.unhealthy)
+	if count+sickCount == 0 {
+		return math.NaN()
+	}
+	all := (well + sick) / float64(count+sickCount)
+	if count == 0 {
+		return all
+	}
+	return max(all, well/float64(count))
+}
+
+// mostBandMean is what the mean may be, for all that is known: each member that
+// is not heard, boots, warms up, is sick or dead counts as at the band's upper
+// edge at least. One whose number is NaN has nothing to measure and counts for
+// nothing. doubtful is how many were taken for loaded.
+func (h *heard) mostBandMean() (mean float64, doubtful int) {
+	folded, whole := h.whole()
+	if whole && h.s.Scope == WholePool || h.n == 0 {
+		return folded, 0
+	}
+	sum, count := 0.0, h.n
+	for _, m := range h.c.warm {
+		v, ok := h.of(m)
+		switch {
+		case whole && h.who[m.Name]:
+			sum += folded
+		case ok:
+			sum += v
+		case h.who[m.Name]:
+			count--
+		default:
+			doubtful++
+		}
+	}
+	for _, m := range slices.Concat(h.c.young, h.c.unhealthy) {
+		if v, ok := h.of(m); ok {
+			sum += max(0, v-h.s.Band.Above)
+		}
+	}
+	doubtful += h.n - len(h.c.warm)
+	return (sum + h.s.Band.Above*float64(doubtful)) / float64(max(count, 1)), doubtful
 }

@@ -25,28 +25,6 @@ type PromQL struct {
 
 func (PromQL) query() {}
 
-// Elastic is a question to Elasticsearch on behalf of a pool, in one of two forms:
-// the simple one folds a field over the documents of the last Over, by member; the
-// raw one has a Body, a search as JSON, and the paths of what counts in its answer.
-type Elastic struct {
-	Pool  string        `json:"pool"`
-	Index string        `json:"index"`
-	Every time.Duration `json:"every"` // how often it is asked
-
-	Filter string        `json:"filter,omitempty"` // in Lucene's query syntax; "" is every document
-	Fold   string        `json:"fold,omitempty"`   // avg, sum, min, max
-	Field  string        `json:"field,omitempty"`  // what is folded
-	By     string        `json:"by,omitempty"`     // the field that names the member
-	Over   time.Duration `json:"over,omitempty"`   // how far back documents count
-
-	Body       string `json:"body,omitempty"`
-	ValuePath  string `json:"value_path,omitempty"`
-	MemberPath string `json:"member_path,omitempty"` // "": one value for the whole pool
-	TimePath   string `json:"time_path,omitempty"`   // of the newest document
-}
-
-func (Elastic) query() {}
-
 // A Point is one number of an answer.
 type Point struct {
 	Member string // the label `member`, or "" if the answer does not keep it

@@ -47,6 +47,10 @@ type Signal struct {
 	Scope Scope  `json:"scope"`
 	Unit  string `json:"unit,omitempty"` // "", percent, seconds, bytes, per_second: for people only
 
+	// Stale is how old the newest raw sample or document may be; 0: as the rule
+	// has it. What is shipped and asked for now and then is older than a scrape.
+	Stale time.Duration `json:"stale,omitempty"`
+
 	Target float64 `json:"target,omitempty"` // wanted mean over the ready members
 	Share  float64 `json:"share,omitempty"`  // `per_member`: how much of the sum one member takes
 	Band   *Band   `json:"band,omitempty"`

@@ -14,7 +14,10 @@ const mostSize = 1_000_000
 // it wants.
 func (j *judgement) hear(s Signal, a Answer) Judged {
 	h := heard{s: s, a: a, now: j.now, c: j.c, n: j.n, stale: j.r.Missing.Stale}
-	h.listen(j.in.Up)
+	if s.Stale > 0 {
+		h.stale = s.Stale
+	}
+	h.listen(j.in.Up, j.r.Missing.Stale)
 	out := Judged{
 		Name: s.Name, Rule: s.Rule, Unit: s.Unit, Age: h.age(), Coverage: h.coverage(), Wants: j.n,
 	}
@@ -53,13 +56,14 @@ type heard struct {
 }
 
 // listen sorts out what is fresh, and who was heard. A pool-wide value says
-// nothing of its members: there their `up` tells.
-func (h *heard) listen(up *Reading) {
+// nothing of its members: there their `up` tells, which is scraped and so goes
+// stale as all that is scraped does.
+func (h *heard) listen(up *Reading, scraped time.Duration) {
 	r := h.a.Reading
-	seen := r.Seen
+	seen, stale := r.Seen, h.stale
 	h.points, h.who = map[string]float64{}, map[string]bool{}
 	if h.s.Scope == WholePool {
-		seen = nil
+		seen, stale = nil, scraped
 		if up != nil {
 			seen = up.Seen
 			for _, p := range up.Points {
@@ -70,7 +74,7 @@ func (h *heard) listen(up *Reading) {
 		}
 	}
 	for member, at := range seen {
-		h.who[member] = h.fresh(at)
+		h.who[member] = h.within(at, stale)
 	}
 	for _, p := range r.Points {
 		if p.Member == "" && h.fresh(r.Newest) || p.Member != "" && h.fresh(r.Seen[p.Member]) {
@@ -97,7 +101,12 @@ func without(m map[string]time.Time, key string) map[string]time.Time {
 	return out
 }
 
-func (h *heard) fresh(at time.Time) bool { return !at.IsZero() && h.now.Sub(at) <= h.stale }
+func (h *heard) fresh(at time.Time) bool { return h.within(at, h.stale) }
+
+// within reports whether a sample is no older than an age.
+func (h *heard) within(at time.Time, age time.Duration) bool {
+	return !at.IsZero() && h.now.Sub(at) <= age
+}
 
 // age is that of the newest raw sample.
 func (h *heard) age() string {
@@ -189,6 +198,9 @@ func (h *heard) whole() (float64, bool) {
 func (h *heard) value() float64 {
 	if v, ok := h.whole(); ok {
 		return v
+	}
+	if h.s.Band != nil {
+		return h.bandMean()
 	}
 	sum, count := h.sum(slices.Concat(h.c.warm, h.c.young, h.c.unhealthy, h.c.draining))
 	if h.s.Share > 0 || count == 0 {

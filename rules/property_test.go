@@ -76,6 +76,8 @@ func (g gen) rule() Scale {
 	r.Max = r.Min + g.IntN(10)
 	r.Signals = append(r.Signals, requests().Signals...)
 	r.Signals = append(r.Signals, latency().Signals...)
+	r.Signals = append(r.Signals, thesis().Signals...)
+	r.Signals[3].Name, r.Signals[3].Stale = "elastic", time.Duration(g.IntN(3))*time.Minute
 	r.Holds = []Hold{{Name: "busy", Above: 0.9, For: time.Minute, Forbid: []Direction{DirOut, DirIn}[g.IntN(2)]}}
 	r.In.Window = time.Duration(g.IntN(120)) * time.Second
 	r.Missing.AtLeast = g.IntN(2) * r.Max

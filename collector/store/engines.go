@@ -31,11 +31,12 @@ type engines struct {
 	api      *promql.Engine
 	rules    *promql.Engine
 	decision *promql.Engine
+	ranges   *promql.Engine
 	features features.Collector
 	step     *atomic.Int64 // default step of subqueries, in milliseconds
 }
 
-// newEngines makes the three. The API's keeps a list of running queries in dir,
+// newEngines makes them. The API's keeps a list of running queries in dir,
 // which tells after a crash what was being asked.
 func newEngines(dir string, reg prometheus.Registerer, l *slog.Logger, p parser.Parser) (engines, error) {
 	tracker, err := promql.NewActiveQueryTracker(dir, apiQueries, l.With("component", "query tracker"))
@@ -62,6 +63,7 @@ func newEngines(dir string, reg prometheus.Registerer, l *slog.Logger, p parser.
 	e.api = engine("api", tracker, apiTimeout)
 	e.rules = engine("rules", newPlaces(apiQueries), apiTimeout)
 	e.decision = engine("decisions", newPlaces(2*runtime.GOMAXPROCS(0)), decisionTimeout)
+	e.ranges = engine("ranges", newPlaces(1), apiTimeout)
 	return e, nil
 }
 
@@ -80,7 +82,7 @@ func (e engines) apply(c *promconfig.Config) error {
 }
 
 func (e engines) close() error {
-	return errors.Join(e.api.Close(), e.rules.Close(), e.decision.Close())
+	return errors.Join(e.api.Close(), e.rules.Close(), e.decision.Close(), e.ranges.Close())
 }
 
 // places bounds how many queries of an engine run at once. Whoever finds no

@@ -27,11 +27,13 @@ type gate struct {
 	shares    *shares
 	refused   prometheus.Counter
 	committed chan struct{}
+	tide      *tide
 }
 
-func newGate(db *tsdb.DB, perScrape int, m *metrics) *gate {
+func newGate(db *tsdb.DB, perScrape int, m *metrics, t *tide) *gate {
 	return &gate{
 		db:        db,
+		tide:      t,
 		shares:    newShares(perScrape),
 		refused:   m.refused.WithLabelValues(byScrape),
 		committed: make(chan struct{}, 1),
@@ -67,7 +69,7 @@ func (d gatedDB) AppenderV2(ctx context.Context) storage.AppenderV2 {
 
 // Appender opens a writer in the older form, for the rule manager.
 func (d gatedDB) Appender(ctx context.Context) storage.Appender {
-	return &forgiving{Appender: d.DB.Appender(ctx), wake: d.gate.signal}
+	return &forgiving{Appender: d.DB.Appender(ctx), wake: d.gate.signal, tide: d.gate.tide}
 }
 
 // gated is one transaction behind the gate.
@@ -79,6 +81,7 @@ type gated struct {
 	pooled bool
 	taken  int64 // series written, without the scrape's own report
 	fresh  int64 // of these, new ones
+	times  span
 }
 
 // Append writes a sample, or leaves it out without an error if its series is new
@@ -94,6 +97,9 @@ func (a *gated) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, v f
 	got, err := a.AppenderV2.Append(ref, ls, st, t, v, h, fh, o)
 	if errors.Is(err, errRefused) {
 		return 0, nil
+	}
+	if err == nil || got != 0 {
+		a.times.add(t)
 	}
 	if err == nil && !value.IsStaleNaN(v) {
 		a.taken++
@@ -144,7 +150,7 @@ func (a *gated) reports(ls labels.Labels) bool {
 
 // Commit commits, remembers the target's share, and signals.
 func (a *gated) Commit() error {
-	if err := a.AppenderV2.Commit(); err != nil {
+	if err := a.gate.tide.commit(a.times, a.AppenderV2.Commit); err != nil {
 		return err
 	}
 	if a.share != nil {
@@ -175,6 +181,8 @@ func (a *gated) settle() {
 type forgiving struct {
 	storage.Appender
 	wake   func() // after a commit that had a pool's series; may be nil
+	tide   *tide
+	times  span
 	pooled bool
 	out    bool // the series written last was refused
 }
@@ -182,13 +190,27 @@ type forgiving struct {
 // Append writes a sample, unless its series is refused.
 func (a *forgiving) Append(ref storage.SeriesRef, ls labels.Labels, t int64, v float64) (storage.SeriesRef, error) {
 	a.pooled = a.pooled || ls.Has(poolLabel)
-	return a.forgive(a.Appender.Append(ref, ls, t, v))
+	got, err := a.Appender.Append(ref, ls, t, v)
+	return a.forgive(t, got, err)
 }
 
 // AppendHistogram writes a histogram, unless its series is refused.
 func (a *forgiving) AppendHistogram(ref storage.SeriesRef, ls labels.Labels, t int64, h *histogram.Histogram, fh *histogram.FloatHistogram) (storage.SeriesRef, error) {
 	a.pooled = a.pooled || ls.Has(poolLabel)
-	return a.forgive(a.Appender.AppendHistogram(ref, ls, t, h, fh))
+	got, err := a.Appender.AppendHistogram(ref, ls, t, h, fh)
+	return a.forgive(t, got, err)
+}
+
+// AppendSTZeroSample writes the zero that a counter starts from, unless its series is refused.
+func (a *forgiving) AppendSTZeroSample(ref storage.SeriesRef, ls labels.Labels, t, st int64) (storage.SeriesRef, error) {
+	got, err := a.Appender.AppendSTZeroSample(ref, ls, t, st)
+	return a.forgive(st, got, err)
+}
+
+// AppendHistogramSTZeroSample writes the zero that a histogram starts from, unless its series is refused.
+func (a *forgiving) AppendHistogramSTZeroSample(ref storage.SeriesRef, ls labels.Labels, t, st int64, h *histogram.Histogram, fh *histogram.FloatHistogram) (storage.SeriesRef, error) {
+	got, err := a.Appender.AppendHistogramSTZeroSample(ref, ls, t, st, h, fh)
+	return a.forgive(st, got, err)
 }
 
 // AppendExemplar writes an exemplar of the series written last, unless that was refused.
@@ -207,16 +229,20 @@ func (a *forgiving) UpdateMetadata(ref storage.SeriesRef, ls labels.Labels, m me
 	return a.Appender.UpdateMetadata(ref, ls, m)
 }
 
-func (a *forgiving) forgive(ref storage.SeriesRef, err error) (storage.SeriesRef, error) {
+// forgive takes a refusal for no error, and notes the time of what was written.
+func (a *forgiving) forgive(t int64, ref storage.SeriesRef, err error) (storage.SeriesRef, error) {
 	if a.out = errors.Is(err, errRefused); a.out {
 		return 0, nil
+	}
+	if err == nil {
+		a.times.add(t)
 	}
 	return ref, err
 }
 
 // Commit commits and signals.
 func (a *forgiving) Commit() error {
-	if err := a.Appender.Commit(); err != nil {
+	if err := a.tide.commit(a.times, a.Appender.Commit); err != nil {
 		return err
 	}
 	if a.pooled && a.wake != nil {

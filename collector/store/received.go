@@ -116,6 +116,7 @@ func (r *received) close() error {
 type receiving struct {
 	*received
 	wake func() // after a commit that had series with the label `pool`
+	tide *tide
 }
 
 // Appender opens the database if need be, and a writer.
@@ -124,5 +125,5 @@ func (r receiving) Appender(ctx context.Context) storage.Appender {
 	if err != nil {
 		return refusing{err: err}
 	}
-	return &forgiving{Appender: db.Appender(ctx), wake: r.wake}
+	return &forgiving{Appender: db.Appender(ctx), wake: r.wake, tide: r.tide}
 }

@@ -8,8 +8,11 @@
 // the series that its pool accepts: a label is easily forged, so whoever may
 // write in may not thereby resize a pool.
 //
-// Decisions, rules and the API each have a PromQL engine of their own, so that
-// heavy queries of one never make another wait for a place.
+// Decisions, rules, the API and who computes datasets each have a PromQL engine of
+// their own, so that heavy queries of one never make another wait for a place.
+//
+// A follower that reads the samples stretch by stretch draws a line with
+// [Store.Settle], and is told of samples that come late.
 package store
 
 import (
@@ -52,6 +55,7 @@ type Store struct {
 	remote   *remote.Storage
 	write    storage.Storage // db behind the limits, and remote
 	gate     *gate
+	tide     *tide
 	engines  engines
 	accept   atomic.Pointer[accepts]
 	scraper  atomic.Pointer[scrape.Manager]
@@ -72,6 +76,7 @@ func Open(o Options) (_ *Store, err error) {
 		parser:  parser.NewParser(parser.Options{}),
 		born:    time.Now().UTC(),
 		reg:     o.Registerer,
+		tide:    newTide(),
 	}
 	keep := retention(o.Config)
 	s.retained.Store(&keep)
@@ -91,7 +96,7 @@ func Open(o Options) (_ *Store, err error) {
 	if s.engines, err = newEngines(filepath.Join(o.Dir, "tsdb"), o.Registerer, o.Logger, s.parser); err != nil {
 		return nil, err
 	}
-	s.gate = newGate(s.db, o.Limits.Scrape, s.metrics)
+	s.gate = newGate(s.db, o.Limits.Scrape, s.metrics, s.tide)
 	s.remote = remote.NewStorage(o.Logger.With("component", "remote write"), o.Registerer, s.db.StartTime,
 		s.db.Dir(), o.Flush, managed{&s.scraper}, false)
 	s.db.SetWriteNotified(s.remote)

@@ -56,7 +56,7 @@ func put(t testing.TB, s *Store, at time.Time, v float64, series ...string) {
 // receive writes one sample per series as a remote write handler does.
 func receive(t testing.TB, s *Store, at time.Time, v float64, series ...string) {
 	t.Helper()
-	app := receiving{s.received, s.wakeAccepted}.Appender(t.Context())
+	app := receiving{s.received, s.wakeAccepted, s.tide}.Appender(t.Context())
 	for _, text := range series {
 		if _, err := app.Append(0, metric(t, s, text), at.UnixMilli(), v); err != nil {
 			t.Fatalf("receive %s: %v", text, err)

@@ -11,7 +11,7 @@ import (
 // to the received database. It is made once per store. Whoever serves it guards
 // it: it asks for no token.
 func (s *Store) WriteHandler() http.Handler {
-	into := receiving{s.received, s.wakeAccepted}
+	into := receiving{s.received, s.wakeAccepted, s.tide}
 	h := remote.NewWriteHandler(s.logger.With("component", "remote write in"), s.reg, into,
 		remoteapi.MessageTypes{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType}, false, false, false)
 	return s.whileOpen(h)

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -27,6 +26,9 @@ type CassandraOptions struct {
 	// Address is the one node's, in place of one of the loopback: the gateway of a
 	// container network, where the containers can reach it.
 	Address string
+
+	// delay is in place of ringDelay, for tests of what it is for.
+	delay func(node, failed int) time.Duration
 }
 
 // Cassandra is a ring of nodes. As a Server it is its first node.
@@ -56,6 +58,9 @@ func SharedCassandra(t testing.TB) *Cassandra {
 // StartCassandra starts a ring, one node after another.
 func (g *Group) StartCassandra(ctx context.Context, o CassandraOptions) (*Cassandra, error) {
 	o.Nodes = max(o.Nodes, 1)
+	if o.delay == nil {
+		o.delay = o.ringDelay
+	}
 	if o.Nodes > 1 && o.Address != "" {
 		return nil, errors.New("start Cassandra: one address is for one node")
 	}
@@ -108,6 +113,7 @@ func (c *Cassandra) addNode(ctx context.Context, g *Group, java, home string, o 
 	if err != nil {
 		return err
 	}
+	i := len(c.nodes)
 	c.nodes = append(c.nodes, s)
 	return s.launch(ctx, func() error {
 		if c.Server == nil {
@@ -116,26 +122,23 @@ func (c *Cassandra) addNode(ctx context.Context, g *Group, java, home string, o 
 				return err
 			}
 		}
-		s.program = c.node(len(c.nodes)-1, java)
+		s.program = c.node(i, java)
+		s.program.again = func(failed int, err error) error { return c.joinAgain(i, home, o, failed, err) }
 		if err := os.Mkdir(filepath.Join(s.dir, "tmp"), 0o755); err != nil {
 			return fmt.Errorf("prepare %s: %w", s.name, err)
 		}
-		return writeFiles(cassandraFiles, s.dir, []string{"cassandra.yaml", "logback.xml", "java.options"}, map[string]any{
-			"Address": c.hosts[len(c.nodes)-1], "Seed": c.hosts[0], "StoragePort": c.storage, "NativePort": c.port,
-			"Auth": o.Auth, "Nodes": o.Nodes, "Dir": s.dir, "Lib": filepath.Join(home, "lib"),
-		})
+		return c.configure(i, home, o, 0)
 	})
 }
 
-// node returns how a node is started.
-func (c *Cassandra) node(i int, java string) program {
-	return program{
-		path:     java,
-		args:     []string{"@" + filepath.Join(c.nodes[i].dir, "java.options"), "org.apache.cassandra.service.CassandraDaemon"},
-		quit:     syscall.SIGTERM,
-		patience: 3 * time.Minute,
-		ready:    func(ctx context.Context) error { return c.ready(ctx, i) },
-	}
+// configure writes the files of a node that failed to join so many times.
+func (c *Cassandra) configure(i int, home string, o CassandraOptions, failed int) error {
+	s := c.nodes[i]
+	return writeFiles(cassandraFiles, s.dir, []string{"cassandra.yaml", "logback.xml", "java.options"}, map[string]any{
+		"Address": c.hosts[i], "Seed": c.hosts[0], "StoragePort": c.storage, "NativePort": c.port,
+		"Auth": o.Auth, "Nodes": o.Nodes, "Dir": s.dir, "Lib": filepath.Join(home, "lib"),
+		"RingDelay": o.delay(i, failed).Milliseconds(),
+	})
 }
 
 // chooseAddresses finds addresses 127.0.n.1 and on, and ports on them, that

@@ -3,7 +3,11 @@ package testservers
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -108,5 +112,87 @@ func TestANodeWithoutAuthWantsNoPassword(t *testing.T) {
 	}
 	if len(c.Hosts()) != 1 || c.Node(0) != c.Server {
 		t.Errorf("its hosts are %v", c.Hosts())
+	}
+}
+
+// A first node that is busy with something else is the nearest to gossip that
+// happens to reach the others first.
+func TestANodeThatMetNobodyJoinsAtItsNextTry(t *testing.T) {
+	if testing.Short() {
+		t.Skip("Java takes long to start")
+	}
+	frozen := make(chan error, 1)
+	c := begin(t, func(ctx context.Context, g *Group) (*Cassandra, error) {
+		var first *Server
+		delay := func(node, failed int) time.Duration {
+			newest := g.living()[len(g.living())-1]
+			switch {
+			case node == 0:
+				first = newest
+			case failed == 0:
+				go func() { frozen <- freezeWhileJoining(ctx, first, newest) }()
+				return time.Second
+			}
+			return 4 * time.Second
+		}
+		return g.StartCassandra(ctx, CassandraOptions{Nodes: 2, delay: delay})
+	})
+	if err := <-frozen; err != nil {
+		t.Fatal(err)
+	}
+	if log := c.Node(1).Log(); strings.Count(log, "try 2 of 3 follows") != 1 {
+		t.Errorf("the log of the second node says\n%s", log)
+	}
+	if got := len(c.CQL(t, "SELECT peer FROM system.peers_v2")); got != 1 {
+		t.Errorf("the first node knows %d others", got)
+	}
+}
+
+// freezeWhileJoining freezes a node once another has heard that it is there, and
+// before it is told anything, until the other gives up.
+func freezeWhileJoining(ctx context.Context, node, other *Server) error {
+	defer node.signalAll(syscall.SIGCONT)
+	for _, said := range []string{"Starting up server gossip", unmet} {
+		for !strings.Contains(other.Log(), said) {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		if said == unmet {
+			break
+		}
+		if _, err := halt(node.dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestANodeThatFailsToJoinIsNotStartedForEver(t *testing.T) {
+	c := &Cassandra{nodes: []*Server{nil, {name: "cassandra-2", dir: t.TempDir()}}, hosts: []string{"127.0.1.1", "127.0.1.2"}}
+	o := CassandraOptions{Nodes: 2}
+	o.delay = o.ringDelay
+	for _, tt := range []struct {
+		failed int
+		log    string // of the last try
+		delay  string // of the next one, if there is to be one
+	}{{1, unmet, "=8000\n"}, {2, "no space left", ""}, {2, unmet, "=16000\n"}, {3, unmet, ""}} {
+		if err := c.nodes[1].note("%s: [/127.0.1.1]", tt.log); err != nil {
+			t.Fatal(err)
+		}
+		ended := errors.New("it ended by itself")
+		err := c.joinAgain(1, "home", o, tt.failed, ended)
+		if tt.delay == "" {
+			if !errors.Is(err, ended) {
+				t.Errorf("after try %d, which said %s: %v", tt.failed, tt.log, err)
+			}
+			continue
+		}
+		options, errRead := os.ReadFile(filepath.Join(c.nodes[1].dir, "java.options"))
+		if err != nil || errRead != nil || !strings.Contains(string(options), "ring_delay_ms"+tt.delay) {
+			t.Errorf("after try %d: %v, %v\n%s", tt.failed, err, errRead, options)
+		}
 	}
 }

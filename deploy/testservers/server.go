@@ -37,6 +37,10 @@ type program struct {
 	quit       syscall.Signal      // asks the server to end
 	patience   time.Duration       // how long it may take until it serves, and until it has ended
 	ready      func(ctx context.Context) error
+	// again, if there is one, makes a new server ready for another try after its
+	// first starts so many failed, the last one by err. If there is to be none it
+	// returns err.
+	again func(failed int, err error) error
 }
 
 // A run is a server from its start to its end.
@@ -68,7 +72,7 @@ func (s *Server) launch(ctx context.Context, prepare func() error) error {
 	if err := prepare(); err != nil {
 		return discard(err, s)
 	}
-	err := s.start(ctx)
+	err := s.startNew(ctx)
 	if ctx.Err() != nil { // nobody wants it any more, nor its log
 		return errors.Join(ctx.Err(), s.remove())
 	}
@@ -76,6 +80,30 @@ func (s *Server) launch(ctx context.Context, prepare func() error) error {
 		return discard(err, s)
 	}
 	return nil
+}
+
+// startNew starts a server for the first time, in as many tries as its program
+// wants.
+func (s *Server) startNew(ctx context.Context) error {
+	for failed := 1; ; failed++ {
+		err := s.start(ctx)
+		if err == nil || ctx.Err() != nil || s.program.again == nil {
+			return err
+		}
+		if err := errors.Join(s.kill(), s.program.again(failed, err)); err != nil {
+			return err
+		}
+	}
+}
+
+// note adds a line to the log.
+func (s *Server) note(format string, args ...any) error {
+	log, err := os.OpenFile(s.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("write to the log of %s: %w", s.name, err)
+	}
+	_, err = fmt.Fprintf(log, format+"\n", args...)
+	return errors.Join(err, log.Close())
 }
 
 // discard removes servers that are of no use because of err, and keeps their logs.

@@ -8,8 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // victimOf names the variable that makes this program one that starts a server
@@ -38,6 +42,10 @@ func victim(kind string) error {
 		_, err = g.StartCassandra(ctx, CassandraOptions{})
 	case "elasticsearch":
 		_, err = g.StartElasticsearch(ctx)
+	case "headless":
+		behead()
+		fmt.Printf("/proc/%d\n", os.Getpid())
+		select {}
 	}
 	var m *Missing
 	if errors.As(err, &m) {
@@ -49,6 +57,39 @@ func victim(kind string) error {
 	}
 	fmt.Println(g.dir)
 	select {}
+}
+
+// behead ends the first thread of this program, and no other.
+func behead() {
+	for {
+		go func() {
+			runtime.LockOSThread()
+			if syscall.Gettid() == os.Getpid() {
+				_, _, _ = syscall.Syscall(syscall.SYS_EXIT, 0, 0, 0)
+			}
+		}()
+		time.Sleep(time.Millisecond)
+		if p, err := readProcess(os.Getpid()); err == nil && p.state == 'Z' {
+			return
+		}
+	}
+}
+
+func TestAProcessRunsUntilItsLastThreadIsGone(t *testing.T) {
+	dir, kill := startVictim(t, "headless")
+	t.Cleanup(kill)
+	pid, err := strconv.Atoi(filepath.Base(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := readProcess(pid)
+	if err != nil || p.state != 'Z' || !p.running() {
+		t.Errorf("without its first thread it is %+v, %v, and runs: %v", p, err, p.running())
+	}
+	kill()
+	if p.running() {
+		t.Error("killed, it runs")
+	}
 }
 
 // startPair starts a primary with a standby, and a session that is busy.

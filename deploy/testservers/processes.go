@@ -52,10 +52,15 @@ func parseStat(line string) (process, error) {
 	return process{parent: parent, program: line[begin:end], state: fields[0][0], started: fields[19]}, nil
 }
 
-// running says whether p has not ended yet.
+// running says whether p has not ended yet. The first of its threads may be gone
+// while others still die: until the last one is, its sockets take connections.
 func (p process) running() bool {
 	now, err := readProcess(p.pid)
-	return err == nil && now.started == p.started && now.state != 'Z'
+	if err != nil || now.started != p.started {
+		return false
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.pid))
+	return now.state != 'Z' || err == nil && len(threads) > 1
 }
 
 // belonging returns the running processes of the server in dir: those that carry

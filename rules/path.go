@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -164,21 +165,18 @@ func (p Path) Each() (list, entry Path, ok bool) {
 	return p, Path{}, false
 }
 
-// Parent is the path without its last step. The answer's top has none: it is its own.
-func (p Path) Parent() Path { return Path{p.steps[:max(0, len(p.steps)-1)]} }
+// Name is the i-th step, from 0, if it is a name; else "".
+func (p Path) Name(i int) string {
+	if i < len(p.steps) && p.steps[i].kind == toName {
+		return p.steps[i].name
+	}
+	return ""
+}
 
-// Under reports whether the path leads to a place, named as in a path without
-// brackets, or below it.
-func (p Path) Under(names ...string) bool {
-	if len(names) > len(p.steps) {
-		return false
-	}
-	for i, n := range names {
-		if p.steps[i].kind != toName || p.steps[i].name != n {
-			return false
-		}
-	}
-	return true
+// Beside is the path to what stands beside its end, by name.
+func (p Path) Beside(name string) Path {
+	steps := slices.Clone(p.steps[:max(0, len(p.steps)-1)])
+	return Path{append(steps, step{name: name})}
 }
 
 // errNotThere means that a path leads nowhere in an answer.

@@ -63,8 +63,11 @@ func TestAPathIsSplitAtItsList(t *testing.T) {
 	if list, _, ok := p.Each(); ok || list.String() != p.String() {
 		t.Error("a path without a list is split")
 	}
-	if !p.Under("aggregations", "load") || p.Under("hits") || p.Under("aggregations", "load", "value", "x") {
-		t.Error("the path does not know where it leads")
+	if p.Name(0) != "aggregations" || p.Name(3) != "" {
+		t.Error("the path does not know its names")
+	}
+	if got := p.Beside("total").String(); got != "aggregations.load.total" || p.String() != "aggregations.load.value" {
+		t.Errorf("beside it is %s", got)
 	}
 }
 

@@ -18,7 +18,7 @@ const bad = "../../testdata/config/bad"
 
 // under is the configuration that rules in tests run under.
 func under() Known {
-	return Known{Pools: map[string]Pool{"web": {Kind: "process"}, "api": {Kind: "process"}}, Interval: 15 * time.Second}
+	return Known{Pools: map[string]Pool{"web": {Kind: "process"}, "api": {Kind: "process"}}, Interval: 15 * time.Second, Elastic: true}
 }
 
 func TestEveryMistakeIsToldWithItsPlaceAndHint(t *testing.T) {

@@ -99,7 +99,8 @@ func FuzzTexts(f *testing.F) {
 		var a Amount
 		var q Quantity
 		var s signalRule
-		for _, x := range []text{&d, &p, &a, &q, &s} {
+		var n fieldName
+		for _, x := range []text{&d, &p, &a, &q, &s, &n} {
 			if err := x.UnmarshalText(b); err != nil && err.Error() == "" {
 				t.Errorf("%T: a mistake without a text", x)
 			}

@@ -21,6 +21,7 @@ import (
 type Known struct {
 	Pools    map[string]Pool // the configured pools; nil: not known, every pool passes
 	Interval time.Duration   // the global scrape interval
+	Elastic  bool            // an Elasticsearch is configured, which signals may be read from
 }
 
 // A Pool is what a rule needs to know of a configured pool.

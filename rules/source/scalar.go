@@ -40,6 +40,8 @@ func (r *reader) special(n ast.Node, v reflect.Value, path string) bool {
 		r.fromText(n, (*duration)(x), path)
 	case verbatim:
 		x.setVerbatim(r.doc.verbatim(path, n))
+	case fromNode:
+		x.readNode(r, n, path)
 	case encoding.TextUnmarshaler:
 		if _, isMap := pairs(n); isMap && v.Kind() == reflect.Struct {
 			return false

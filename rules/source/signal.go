@@ -11,13 +11,15 @@ import (
 
 // signalRule is a signal as it is written: 60% alone is the target of a built-in one.
 type signalRule struct {
+	Source    string      `yaml:"source" default:"local" enum:"local elastic" doc:"where it is read: local, the embedded store; elastic, the Elasticsearch of flyball.yaml"`
 	Query     string      `yaml:"query" doc:"PromQL that answers an instant vector; built-in signals need none"`
 	Scope     rules.Scope `yaml:"scope" default:"member" enum:"member pool" doc:"member: one series a member, or a fold over them; pool: one value for the whole pool"`
 	Unit      string      `yaml:"unit" enum:"percent seconds bytes per_second" doc:"of the query's value; by default that of the target"`
 	Target    *Quantity   `yaml:"target" doc:"the wanted mean over the ready members"`
 	PerMember *Quantity   `yaml:"per_member" doc:"how much of the sum over the members one of them takes"`
-	Out       *bandOut    `yaml:"out" doc:"above which value members are added; needs in"`
-	In        *bandIn     `yaml:"in" doc:"below which value members may go; needs out"`
+	Out       *bandOut    `yaml:"out" doc:"above which value, or mean over the members, members are added; needs in"`
+	In        *bandIn     `yaml:"in" doc:"below which value, or mean over the members, members may go; needs out"`
+	elasticRule
 }
 
 type bandOut struct {
@@ -27,11 +29,6 @@ type bandOut struct {
 
 type bandIn struct {
 	Below Quantity `yaml:"below" required:"true" doc:"a value below this permits the minimum"`
-}
-
-// Later names the fields of later versions.
-func (signalRule) Later() []string {
-	return []string{"source", "index", "filter", "avg", "sum", "max", "by", "over", "every"}
 }
 
 // UnmarshalText reads the short form, a target alone.
@@ -56,16 +53,45 @@ type holdRule struct {
 func (l *loader) signal(pool, name string, w signalRule, path string) rules.Signal {
 	s := rules.Signal{Name: name, Rule: l.ref(path), Scope: w.Scope, Unit: w.Unit, Expr: w.Query}
 	l.checkName(name, path)
-	l.measure(pool, &s, path)
-	s.Query = rules.PromQL{Pool: pool, Expr: s.Expr}
+	switch w.Source {
+	case "elastic":
+		l.elastic(pool, &s, w, path)
+	case "local":
+		l.local(pool, &s, path)
+	}
 	l.aim(&s, w, path)
 	return s
 }
 
+// local gives a signal its question to the embedded store.
+func (l *loader) local(pool string, s *rules.Signal, path string) {
+	if name := l.firstWritten(path, elasticFields()); name != "" {
+		l.wrong(path+"."+name, "is for signals that are read from Elasticsearch", "write source: elastic beside it, or leave it out")
+		return
+	}
+	l.measure(pool, s, path)
+	s.Query = rules.PromQL{Pool: pool, Expr: s.Expr}
+}
+
+// written reports whether a field of what stands at a path is written.
+func (l *loader) written(path, name string) bool {
+	_, _, ok := l.doc.find(path + "." + name)
+	return ok
+}
+
+// firstWritten is the first of the names that is written; "" if none is.
+func (l *loader) firstWritten(path string, names []string) string {
+	for _, name := range names {
+		if l.written(path, name) {
+			return name
+		}
+	}
+	return ""
+}
+
 // measure gives a signal its query: its own, or the built-in one of its name.
 func (l *loader) measure(pool string, s *rules.Signal, path string) {
-	_, _, written := l.doc.find(path + ".query")
-	if written {
+	if l.written(path, "query") {
 		l.query(path+".query", s.Expr)
 		return
 	}
@@ -142,7 +168,7 @@ func (l *loader) band(s *rules.Signal, w signalRule, path string) {
 // not written.
 func (l *loader) quantity(s *rules.Signal, q Quantity, path, name string) float64 {
 	at := path + "." + name
-	if _, _, ok := l.doc.find(at); !ok {
+	if !l.written(path, name) {
 		at = path // the short form
 	}
 	switch {
@@ -178,7 +204,7 @@ func (l *loader) positive(f float64, path, name string) {
 		return
 	}
 	at := path + "." + name
-	if _, _, ok := l.doc.find(at); !ok {
+	if !l.written(path, name) {
 		at = path
 	}
 	l.wrong(at, "must be more than 0", "it is what one member should carry")

@@ -1,0 +1,211 @@
+package views
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"flyball/rules"
+	"flyball/rules/source"
+)
+
+//go:embed shipped/*.views.yaml
+var shipped embed.FS
+
+// Load reads the views that c asks for, sorted by name. With problems there are no
+// views.
+func Load(c Config) ([]View, []source.Problem) {
+	l := loader{promql: parser.NewParser(parser.Options{}), views: map[string]View{}, from: map[string]string{}}
+	if c.Shipped {
+		l.shipped()
+	}
+	own := map[string]string{}
+	for _, name := range c.Files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			l.problems = append(l.problems, source.Problem{File: name, Text: "cannot be read: " + cause(err), Hint: "name files of views in views.files"})
+			continue
+		}
+		l.file(name, b, own)
+	}
+	l.agree()
+	if len(l.problems) > 0 {
+		return nil, source.Sorted(l.problems)
+	}
+	var vs []View
+	for _, name := range slices.Sorted(maps.Keys(l.views)) {
+		if c.wants(l.views[name].Dataset) {
+			vs = append(vs, l.views[name])
+		}
+	}
+	return vs, nil
+}
+
+// cause is an error of a file without the file's name.
+func cause(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
+// Schema is the JSON Schema of a *.views.yaml.
+func Schema() []byte { return source.Schema[table]("*.views.yaml", nil) }
+
+// loader gathers views and the mistakes in them.
+type loader struct {
+	promql   parser.Parser
+	views    map[string]View
+	from     map[string]string // files of the views
+	problems []source.Problem
+}
+
+func (l *loader) shipped() {
+	names, err := fs.Glob(shipped, "shipped/*.views.yaml")
+	for _, name := range names {
+		b, readErr := shipped.ReadFile(name)
+		err = errors.Join(err, readErr)
+		l.file(name, b, map[string]string{})
+	}
+	if err != nil {
+		l.problems = append(l.problems, source.Problem{File: "shipped", Text: "cannot be read: " + err.Error()})
+	}
+}
+
+// file reads one file's views. own are the files of those that may not be there twice.
+func (l *loader) file(name string, b []byte, own map[string]string) {
+	t, ps := source.Decode[table](name, b)
+	checks := check{promql: l.promql}
+	for _, view := range slices.Sorted(maps.Keys(t.Views)) {
+		at := source.Path("$.views", view)
+		if source.Spoilt(ps, at) {
+			continue
+		}
+		if own[view] != "" {
+			checks.wrong(at, fmt.Sprintf("is in %s, too", own[view]), "give it a name of its own; dataset can be the same")
+			continue
+		}
+		own[view] = name
+		l.views[view], l.from[view] = t.Views[view].named(view), name
+		checks.view(at, l.views[view])
+	}
+	l.problems = append(l.problems, ps...)
+	l.problems = append(l.problems, source.Place(name, b, checks.faults)...)
+}
+
+// agree finds fields that two views of one dataset have with different types.
+func (l *loader) agree() {
+	type first struct{ view, typ string }
+	seen := map[string]first{}
+	for _, name := range slices.Sorted(maps.Keys(l.views)) {
+		v := l.views[name]
+		for field, typ := range v.types() {
+			key := v.Dataset + " " + field
+			if f, ok := seen[key]; ok && f.typ != typ {
+				l.problems = append(l.problems, source.Problem{
+					File: l.from[name], Path: source.Path("$.views", name),
+					Text: fmt.Sprintf("views.%s: %s is a %s, and a %s in the view %s of the same dataset", name, field, typ, f.typ, f.view),
+					Hint: "a field of a dataset has one type",
+				})
+				continue
+			}
+			seen[key] = first{name, typ}
+		}
+	}
+}
+
+// types are the view's fields with their types, those of labels included.
+func (v View) types() map[string]string {
+	out := map[string]string{}
+	for name, f := range v.Fields {
+		out[name] = f.Type
+	}
+	for _, d := range v.By {
+		out[d.Field] = d.Type
+	}
+	for name, c := range v.Set {
+		out[name] = c.Type
+	}
+	return out
+}
+
+// check finds the mistakes of one file's views.
+type check struct {
+	promql parser.Parser
+	faults []rules.Fault
+}
+
+func (c *check) wrong(path, text, hint string) {
+	c.faults = append(c.faults, rules.Fault{Path: path, Text: text, Hint: hint})
+}
+
+func (c *check) view(at string, v View) {
+	if !datasetName.MatchString(v.Dataset) {
+		c.wrong(at+".dataset", strconv.Quote(v.Dataset)+" is no name of a dataset", "write it like system.cpu: small letters, digits, _ and dots")
+	}
+	if len(v.Fields) == 0 {
+		c.wrong(at+".fields", "is empty", "name a field and its query")
+	}
+	c.expression(at+".when", v.When)
+	taken := names{}
+	for _, label := range slices.Sorted(maps.Keys(v.By)) {
+		c.name(source.Path(at+".by", label), v.By[label].Field, taken)
+	}
+	for _, field := range slices.Sorted(maps.Keys(v.Set)) {
+		path := source.Path(at+".set", field)
+		c.name(path, field, taken)
+		if _, err := strconv.ParseInt(v.Set[field].Value, 10, 64); err != nil && v.Set[field].Type == long {
+			c.wrong(path+".value", strconv.Quote(v.Set[field].Value)+" is no whole number", "write one, or type: keyword")
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(v.Fields)) {
+		path := source.Path(at+".fields", field)
+		c.name(path, field, taken)
+		c.field(path, v, v.Fields[field])
+	}
+	for _, pair := range taken.nested() {
+		c.wrong(at, fmt.Sprintf("%s is a field, and an object in %s", pair[0], pair[1]), "a field cannot be both: rename one of them")
+	}
+}
+
+func (c *check) field(path string, v View, f Field) {
+	c.expression(path+".query", f.Query)
+	_, dimension := v.By[f.Label]
+	switch {
+	case f.Type == keyword && f.Label == "":
+		c.wrong(path+".type", "a keyword needs the label that gives it", "write label: and the label's name")
+	case f.Type != keyword && f.Label != "":
+		c.wrong(path+".label", "only a keyword is given by a label", "write type: keyword, or leave label out")
+	case f.Label != "" && dimension:
+		c.wrong(path+".label", strconv.Quote(f.Label)+" is a dimension of the view, too", "leave one of the two out")
+	case f.Unit == "percent" && f.Type != double:
+		c.wrong(path+".type", "a percentage is a share of 1", "write type: double")
+	}
+}
+
+// expression checks that an expression answers an instant vector.
+func (c *check) expression(path, expr string) {
+	if strings.TrimSpace(expr) == "" {
+		c.wrong(path, "is empty", "write a PromQL expression")
+		return
+	}
+	e, err := c.promql.ParseExpr(asked(expr, sameWidth))
+	if err != nil {
+		c.wrong(path, "is no PromQL: "+strings.ReplaceAll(err.Error(), sameWidth, rateWord), "")
+		return
+	}
+	if e.Type() != parser.ValueTypeVector {
+		c.wrong(path, "answers a "+parser.DocumentedType(e.Type())+", and one value a series is wanted", "e.g. rate(x_total["+rateWord+"])")
+	}
+}
+
+// sameWidth is a window as wide as the word for it, so that columns stay true.
+const sameWidth = "1000s"

@@ -4,8 +4,12 @@
 package cluster
 
 import (
+	"cmp"
+	"log/slog"
+	"net/http"
 	"time"
 
+	"github.com/elastic/go-elasticsearch/v8"
 	"github.com/prometheus/common/model"
 )
 
@@ -55,4 +59,55 @@ type Info struct {
 	Name    string
 	Version string        // e.g. 8.19.21
 	Skew    time.Duration // of its clock against ours: positive if it is ahead
+	Clocked bool          // whether it told the time at all; else Skew is 0
 }
+
+// Options are what a Cluster needs beside its Config.
+type Options struct {
+	Log     *slog.Logger // nil: nothing is logged
+	Metrics *Metrics     // nil: nobody's
+	Dir     string       // of the file of dead letters; "": none can be buried
+	Agent   string       // User-Agent, e.g. flyball/1.0
+}
+
+// A Cluster is one Elasticsearch. It is safe for concurrent use.
+type Cluster struct {
+	config  Config
+	options Options
+	client  *elasticsearch.BaseClient
+	wire    *wire
+	pace    pace
+	lanes   lanes
+	limit   limit
+	health  health
+	grave   grave
+}
+
+// New returns the cluster of c, which must be valid. Nothing is reached yet.
+func New(c Config, o Options) (*Cluster, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
+	w := newWire(c)
+	client, err := w.client(o.Agent)
+	if err != nil {
+		return nil, err
+	}
+	k := &Cluster{config: c, options: o, client: client, wire: w, pace: usualPace()}
+	k.health.status.URLs = c.shown()
+	k.grave.dir = o.Dir
+	return k, nil
+}
+
+// Close closes connections that are idle. Whoever asks or delivers must have
+// returned.
+func (c *Cluster) Close() { c.wire.closeIdle() }
+
+const defaultTimeout = model.Duration(30 * time.Second)
+
+// genuine says whether an answer is Elasticsearch's: since 7.14 each has this header.
+func genuine(h http.Header) bool { return h.Get("X-Elastic-Product") == "Elasticsearch" }

@@ -144,6 +144,9 @@ func demoCommand() *cobra.Command {
 		Short: "Show the whole loop on this machine: a pool, a load that rises and falls, and a kill -9",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := errors.Join(o.Validate(), idleFlags(o, cmd.Flags().Changed)); err != nil {
+				return usage(err)
+			}
 			self, err := os.Executable()
 			if err != nil {
 				return err
@@ -154,9 +157,6 @@ func demoCommand() *cobra.Command {
 			}
 			if _, err := os.Stat(o.App); err != nil {
 				return fmt.Errorf("find the app that the demo runs: %w (build it by `make build`, or name it by --app)", err)
-			}
-			if err := o.Validate(); err != nil {
-				return usage(err)
 			}
 			o.Out = cmd.OutOrStdout()
 			if f, ok := o.Out.(*os.File); ok {
@@ -176,10 +176,30 @@ func demoCommand() *cobra.Command {
 	f.StringVar(&o.Network, "network", "", "network of the engine that the members join (default: the engine's own)")
 	f.StringVar(&o.Store, "store", demo.SQLite, "where the app keeps its products: sqlite or cassandra")
 	f.StringVar(&o.Cassandra, "cassandra", "127.0.0.1:9042", "host:port of a Cassandra node, as the members reach it")
+	f.StringVar(&o.Elasticsearch, "elasticsearch", "", "address of an Elasticsearch, e.g. http://127.0.0.1:9200, that all goes to and the rule's signal is read from")
 	f.StringVar(&o.Replication, "replication", "datacenter1=1", "replicas of the demo's keyspace by data centre")
 	f.BoolVar(&o.Once, "once", false, "play the script once, then end")
 	f.StringVar(&o.Report, "report", "", "write a report as JSON to this file")
 	return cmd
+}
+
+// idleFlags names flags of the demo that were given and say nothing beside the others.
+func idleFlags(o demo.Options, given func(flag string) bool) error {
+	var errs []error
+	for _, f := range []struct {
+		name, needs string
+		idle        bool
+	}{
+		{"socket", "--pool " + demo.Containers, o.Pool != demo.Containers},
+		{"network", "--pool " + demo.Containers, o.Pool != demo.Containers},
+		{"cassandra", "--store " + demo.Cassandra, o.Store != demo.Cassandra},
+		{"replication", "--store " + demo.Cassandra, o.Store != demo.Cassandra},
+	} {
+		if f.idle && given(f.name) {
+			errs = append(errs, fmt.Errorf("--%s says nothing without %s", f.name, f.needs))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // poolEndCommand ends what outlives the service. It holds the data folder

@@ -57,11 +57,45 @@ func (a *api) status(ctx context.Context) (scaler.PoolStatus, error) {
 
 // entries are those of the journal after a number.
 func (a *api) entries(ctx context.Context, after journal.Seq) ([]journal.Entry, error) {
-	var out struct {
-		Entries []journal.Entry `json:"entries"`
+	var out []journal.Entry
+	for {
+		var page journal.Page
+		if err := a.get(ctx, fmt.Sprintf("/api/flyball/v1/entries?after=%d&limit=1000", after), &page); err != nil {
+			return out, err
+		}
+		out = append(out, page.Entries...)
+		if !page.More {
+			return out, nil
+		}
+		after = out[len(out)-1].Seq
 	}
-	err := a.get(ctx, fmt.Sprintf("/api/flyball/v1/entries?after=%d&limit=100", after), &out)
-	return out.Entries, err
+}
+
+// ticks are the pool's judgements between two times.
+func (a *api) ticks(ctx context.Context, from, to time.Time) ([]journal.Tick, error) {
+	var out []journal.Tick
+	for {
+		var page journal.TickPage
+		q := url.Values{"pool": {"web"}, "from": {from.Format(time.RFC3339Nano)}, "to": {to.Format(time.RFC3339Nano)}}
+		if err := a.get(ctx, "/api/flyball/v1/ticks?"+q.Encode(), &page); err != nil {
+			return nil, err
+		}
+		out = append(out, page.Ticks...)
+		if page.Next.IsZero() {
+			return out, nil
+		}
+		from = page.Next
+	}
+}
+
+// samples counts those of a selector after one time and up to another.
+func (a *api) samples(ctx context.Context, selector string, from, to time.Time) (int, error) {
+	query := fmt.Sprintf("sum(count_over_time(%s[%s] @ %d))", selector, to.Sub(from), to.Unix())
+	n, ok := a.byMember(ctx, query)[""]
+	if !ok {
+		return 0, fmt.Errorf("count samples: %s answers nothing", query)
+	}
+	return int(n), nil
 }
 
 // byMember asks a PromQL query that answers one value a member.

@@ -34,6 +34,10 @@ type Options struct {
 	Store     string // SQLite or Cassandra
 	Cassandra string // host:port of a node, as the members reach it
 
+	// Elasticsearch is the address of the one that Flyball ships to and reads the
+	// rule's signal from; "" is none.
+	Elasticsearch string
+
 	// Replication is of the demo's keyspace: data centre=replicas.
 	Replication string
 
@@ -59,6 +63,9 @@ func (o Options) Validate() error {
 	if o.Store != SQLite && o.Store != Cassandra {
 		return fmt.Errorf("--store %q is neither %s nor %s", o.Store, SQLite, Cassandra)
 	}
+	if o.Elasticsearch != "" {
+		return checkElastic(o.Elasticsearch)
+	}
 	return nil
 }
 
@@ -76,7 +83,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
-	s := &show{o: o, stage: st, history: newHistory(), view: newView(o)}
+	s := &show{o: o, stage: st, history: newHistory(), view: newView(o, st)}
 	defer func() { err = errors.Join(err, s.close(dir)) }()
 	if err := s.open(ctx); err != nil {
 		return fmt.Errorf("%w\n%s", err, st.tail())
@@ -106,6 +113,9 @@ type show struct {
 
 // open starts Flyball and waits for the first member to take requests.
 func (s *show) open(ctx context.Context) error {
+	if err := s.stage.elastic.reach(ctx); err != nil {
+		return err
+	}
 	s.view.say("Flyball, its pool and its load start in %s; all of it goes when this ends.", s.stage.dir)
 	s.view.say("Windows are shortened for the demo: scale-in after %s of low load (5m by default), warm-up %s (1m).", inWindow, warmup)
 	s.api = newAPI(s.stage.listen)
@@ -153,8 +163,9 @@ func (s *show) close(dir string) error {
 		if left, err := s.o.Sweep(ctx, s.stage.config); err != nil || left > 0 {
 			errs = append(errs, fmt.Errorf("%w: %d pools are left with members (%v)", ErrFailed, left, err))
 		}
+		errs = append(errs, s.finish(ctx))
 	}
-	errs = append(errs, s.props.strike(ctx))
+	errs = append(errs, s.stage.elastic.leave(), s.props.strike(ctx))
 	s.view.end()
 	if len(errs) == 0 || errors.Join(errs...) == nil {
 		return os.RemoveAll(dir)

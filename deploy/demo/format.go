@@ -36,6 +36,9 @@ func clock(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d", int(d.Minutes()), int(d.Seconds())%60)
 }
 
+// percent shows a share of one.
+func percent(share float64) string { return fmt.Sprintf("%.0f%%", 100*share) }
+
 // millis shows milliseconds, from a second on as seconds.
 func millis(ms float64) string {
 	if ms >= 1000 {

@@ -26,7 +26,9 @@ type history struct {
 	ins      int
 	all      int // decisions
 	firstOut time.Time
-	cpu      float64 // share of all cores
+	cpu      float64   // share of all cores
+	cut      time.Time // when Elasticsearch was cut off last
+	mend     time.Time // when it was back; zero: it is not
 }
 
 // A sample is one second.
@@ -35,6 +37,7 @@ type sample struct {
 	offered float64
 	p99     float64
 	members int
+	busy    float64 // the signal's value; 0 if it was not heard
 }
 
 // An event is a line of the list of decisions.
@@ -58,9 +61,27 @@ func (h *history) since(t time.Time) time.Duration { return t.Sub(h.began) }
 func (h *history) load(p progress) {
 	h.last = p
 	h.samples = append(h.samples, sample{
-		at: time.Duration(p.Elapsed * float64(time.Second)), offered: p.Offered, p99: p.P99, members: h.ready(),
+		at: time.Duration(p.Elapsed * float64(time.Second)), offered: p.Offered, p99: p.P99, members: h.ready(), busy: h.busy(),
 	})
 }
+
+// signal is what the rule's one signal said last; nil before the first judgement.
+func (h *history) signal() *rules.Judged {
+	if h.pool.Decision == nil || len(h.pool.Decision.Signals) == 0 {
+		return nil
+	}
+	return &h.pool.Decision.Signals[0]
+}
+
+func (h *history) busy() float64 {
+	if s := h.signal(); s != nil && s.Value != nil {
+		return *s.Value
+	}
+	return 0
+}
+
+// severed reports whether Elasticsearch is cut off.
+func (h *history) severed() bool { return !h.cut.IsZero() && h.mend.IsZero() }
 
 // ready counts the members that answer their probe.
 func (h *history) ready() int { return h.count(rules.Ready) }
@@ -130,7 +151,8 @@ func (h *history) decision(e journal.Entry) {
 	if d.Verdict == rules.ScaleOut && d.Acts() && h.firstOut.IsZero() {
 		h.firstOut = d.At
 	}
-	if !d.Acts() && !(d.Verdict == rules.Keep && d.Reason == rules.InBand) {
+	told := d.Reason == rules.InBand || d.Reason == rules.MissingData && !h.cut.IsZero() && d.At.After(h.cut)
+	if !d.Acts() && !(d.Verdict == rules.Keep && told) {
 		return // what it waits for is for `flyball explain`
 	}
 	h.events = append(h.events, event{at: h.since(d.At), text: d.Line()})

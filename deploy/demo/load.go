@@ -3,11 +3,9 @@ package demo
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -25,23 +23,10 @@ type progress struct {
 	Errors   map[string]int `json:"errors"`
 }
 
-// rate writes the script as the load generator's --rate.
-func rate() string {
-	var parts []string
-	for _, p := range script() {
-		r := fmt.Sprintf("%g", p.from)
-		if p.to != p.from {
-			r += fmt.Sprintf("-%g", p.to)
-		}
-		parts = append(parts, r+"@"+p.length.String())
-	}
-	return strings.Join(parts, ",")
-}
-
 // startLoad starts the load and sends what it says. The channel closes when the
 // load has ended.
 func startLoad(o Options, st *stage) (*child, <-chan progress, error) {
-	cmd := exec.Command(o.App, "load", "--url", "http://"+st.balance, "--rate", rate(), "--progress", "json")
+	cmd := exec.Command(o.App, "load", "--url", "http://"+st.balance, "--rate", st.script.rate(), "--progress", "json")
 	log, err := os.OpenFile(filepath.Join(st.dir, "load.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, nil, err

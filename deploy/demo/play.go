@@ -28,12 +28,13 @@ func (s *show) play(ctx context.Context) error {
 	return s.conclude(ctx)
 }
 
-// watch follows load and pool to the script's end, and kills Flyball on the way.
+// watch follows load and pool to the script's end, and does on the way what the
+// script says.
 func (s *show) watch(ctx context.Context, lines <-chan progress) error {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
-	kill := time.NewTimer(killAt)
-	defer kill.Stop()
+	sc := s.stage.script
+	kill, cut, mend := after(sc.kill), after(sc.cut), after(sc.mend)
 	for {
 		select {
 		case <-ctx.Done():
@@ -43,15 +44,27 @@ func (s *show) watch(ctx context.Context, lines <-chan progress) error {
 				return nil
 			}
 			s.history.load(p)
-		case <-kill.C:
+		case <-kill:
 			if err := s.strike(ctx); err != nil {
 				return err
 			}
+		case now := <-cut:
+			s.cutOff(now)
+		case now := <-mend:
+			s.reconnect(now)
 		case <-tick.C:
 			s.observe(ctx)
 		}
-		s.view.draw(s.history, s.stage.listen)
+		s.view.draw(s.history)
 	}
+}
+
+// after is a time of the script; what is at 0 never comes.
+func after(d time.Duration) <-chan time.Time {
+	if d == 0 {
+		return nil
+	}
+	return time.After(d)
 }
 
 // observe asks the service how the pool is. It may be away for a moment.

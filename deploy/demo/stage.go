@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,20 +13,21 @@ import (
 	"time"
 )
 
-// The windows of the demo's rule, shortened so that three minutes show both directions.
+// What the demo's rules say, which the view tells. Windows are shortened so that
+// two or three minutes show both directions.
 const (
 	inWindow  = 10 * time.Second
 	warmup    = 5 * time.Second
-	perMember = 14 // requests a second that one member is to take, of the 20 that it can
+	serves    = 20 // requests a second that one member can serve
+	perMember = 14 // that it is to take
+	busyAbove = 65 // percent of its time that a worker is busy, above which members are added
+	busyBelow = 30 // and below which they go
 	least     = 1
 	most      = 6
 )
 
 //go:embed *.tmpl
 var templates embed.FS
-
-//go:embed web.scale.yaml
-var ruleText []byte
 
 // A stage is the folder, the addresses and the names that a demo plays with.
 type stage struct {
@@ -34,11 +36,13 @@ type stage struct {
 	listen  string // Flyball
 	balance string // where the load goes
 	image   string // of the members; "": they are processes
+	script  script
+	elastic *elastic // nil: without
 }
 
-// prepare writes configuration and rule.
+// prepare chooses addresses, and writes configuration and rule.
 func prepare(dir string, o Options) (*stage, error) {
-	s := &stage{dir: dir, config: filepath.Join(dir, "flyball.yaml")}
+	s := &stage{dir: dir, config: filepath.Join(dir, "flyball.yaml"), script: o.script()}
 	var err error
 	if s.listen, err = free(o.Listen); err != nil {
 		return nil, err
@@ -46,38 +50,63 @@ func prepare(dir string, o Options) (*stage, error) {
 	if s.balance, err = free("127.0.0.1:0"); err != nil {
 		return nil, err
 	}
-	from := "flyball.yaml.tmpl"
 	if o.Pool == Containers {
-		from, s.image = "container.yaml.tmpl", imageName()
-		if err := s.write("haproxy.cfg", "haproxy.cfg.tmpl", o); err != nil {
+		s.image = imageName()
+	}
+	if o.Elasticsearch != "" {
+		if s.elastic, err = besideElastic(o.Elasticsearch); err != nil {
 			return nil, err
 		}
 	}
-	if err := s.write("flyball.yaml", from, o); err != nil {
-		return nil, err
+	if err := s.fill(o); err != nil {
+		return nil, errors.Join(err, s.elastic.leave())
 	}
+	return s, nil
+}
+
+// fill writes the files of the stage's folder.
+func (s *stage) fill(o Options) error {
 	for _, sub := range []string{"rules", "db"} {
-		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
-			return nil, err
+		if err := os.Mkdir(filepath.Join(s.dir, sub), 0o755); err != nil {
+			return err
 		}
 	}
 	// Members in containers may be another user.
-	if err := os.Chmod(filepath.Join(dir, "db"), 0o777); err != nil {
-		return nil, err
+	if err := os.Chmod(filepath.Join(s.dir, "db"), 0o777); err != nil {
+		return err
 	}
-	return s, os.WriteFile(filepath.Join(dir, "rules", "web.scale.yaml"), ruleText, 0o644)
+	for name, from := range s.files(o) {
+		if err := s.write(name, from, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// files are those that are written, each with its template.
+func (s *stage) files(o Options) map[string]string {
+	out := map[string]string{"flyball.yaml": "flyball.yaml.tmpl", "rules/web.scale.yaml": "web.scale.yaml.tmpl"}
+	if o.Pool == Containers {
+		out["flyball.yaml"], out["haproxy.cfg"] = "container.yaml.tmpl", "haproxy.cfg.tmpl"
+	}
+	if s.elastic != nil {
+		out["rules/web.scale.yaml"], out["demo.views.yaml"] = "elastic.scale.yaml.tmpl", "demo.views.yaml.tmpl"
+	}
+	return out
 }
 
 // write fills in a template.
 func (s *stage) write(name, from string, o Options) error {
-	t, err := template.ParseFS(templates, from)
+	t, err := template.ParseFS(templates, "*.tmpl")
 	if err != nil {
 		return err
 	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, map[string]any{
+	if err := t.ExecuteTemplate(&b, from, map[string]any{
 		"Listen": s.listen, "Balance": s.balance, "Dir": s.dir, "App": o.App, "Image": s.image,
 		"Socket": o.Socket, "Network": o.Network, "Store": strings.Join(o.store(s.dir), ", "), "Hold": o.hold(),
+		"Elastic": s.elastic, "PerMember": perMember, "Above": busyAbove, "Below": busyBelow,
+		"Min": least, "Max": most, "InWindow": inWindow, "Warmup": warmup,
 	}); err != nil {
 		return err
 	}

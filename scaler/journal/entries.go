@@ -52,6 +52,7 @@ type Filter struct {
 	Since  time.Time // at or after
 	Until  time.Time // before
 	After  Seq       // with a larger number
+	Before Seq       // with a smaller number
 	Kinds  []Kind
 	Target string // pool/web
 	ID     string // of the decision or step
@@ -70,6 +71,9 @@ func (j *Journal) Entries(f Filter) ([]Entry, error) {
 	}
 	if !f.Until.IsZero() {
 		and(`at < ?`, nanos(f.Until))
+	}
+	if f.Before != 0 {
+		and(`seq < ?`, f.Before)
 	}
 	if f.Target != "" {
 		and(`target = ?`, f.Target)

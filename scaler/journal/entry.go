@@ -76,13 +76,16 @@ type Outcome struct {
 // A Trouble is what went wrong, or is well again, with what is sent to another
 // system.
 type Trouble struct {
-	What  string    `json:"what"`            // lost, refused, unreachable, recovered, ...: one word to search for
+	What  string    `json:"what"`            // lost, refused, unreachable, ..., or Recovered: one word to search for
 	Text  string    `json:"text"`            // one sentence: what happened, and what to do
 	To    string    `json:"to,omitempty"`    // the system, or the data stream there
 	Count int64     `json:"count,omitempty"` // of what it is about, e.g. samples or documents
 	From  time.Time `json:"from,omitzero"`   // first and
 	Until time.Time `json:"until,omitzero"`  // last time of what it is about
 }
+
+// Recovered is what a Trouble is that ends another.
+const Recovered = "recovered"
 
 // A Tick is one judgement whole: by it the judgement can be made again.
 type Tick struct {

@@ -305,6 +305,7 @@ func TestEntriesAreSelected(t *testing.T) {
 		"oldest first":    {Filter{Limit: 3, Oldest: true}, []Seq{1, 2, 3}},
 		"since and until": {Filter{Since: epoch.Add(2 * time.Minute), Until: epoch.Add(4 * time.Minute)}, []Seq{4, 3}},
 		"after":           {Filter{After: 8, Oldest: true}, []Seq{9, 10}},
+		"before":          {Filter{Before: 3}, []Seq{2, 1}},
 		"kinds":           {Filter{Kinds: []Kind{Life, Order}, Limit: 2}, []Seq{10, 8}},
 		"target":          {Filter{Target: "pool/0"}, []Seq{10, 7, 4, 1}},
 		"kind and target": {Filter{Target: "pool/0", Kinds: []Kind{Load}}, []Seq{7, 1}},

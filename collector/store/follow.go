@@ -14,19 +14,16 @@ import (
 // Everything reads both databases as one, as the API does.
 func (s *Store) Everything() storage.Queryable { return s.everything() }
 
-// Oldest is the time from which on samples are kept, in either database: zero if
-// there are none. What is older has been dropped for its age or for want of room.
-func (s *Store) Oldest() time.Time {
-	own, in := s.OldestOwn(), oldest(s.received.db.Load())
+// Oldest is the time from which on samples are kept: those that were scraped or
+// recorded, and all, those written in from outside included. Zero if there are none.
+// What is older has been dropped, for its age or for want of room.
+func (s *Store) Oldest() (own, all time.Time) {
+	own, in := oldest(s.db), oldest(s.received.db.Load())
 	if own.IsZero() || !in.IsZero() && in.Before(own) {
-		return in
+		return own, in
 	}
-	return own
+	return own, own
 }
-
-// OldestOwn is the time from which on samples that were scraped or recorded are
-// kept: zero if there are none.
-func (s *Store) OldestOwn() time.Time { return oldest(s.db) }
 
 // oldest is the least time of a database's blocks and of what is in memory, the
 // samples that came out of order included.

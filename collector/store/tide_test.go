@@ -169,20 +169,20 @@ func samplesBetween(t *testing.T, s *Store, from, to time.Time) (n int) {
 
 func TestTheOldestSampleIsThatOfEitherDatabase(t *testing.T) {
 	s := open(t, Options{})
-	if got := s.Oldest(); !got.IsZero() {
-		t.Errorf("an empty store's oldest sample is of %v", got)
-	}
-	receive(t, s, noon, 1, "x")
-	if got := s.Oldest(); !got.Equal(noon) || !s.OldestOwn().IsZero() {
-		t.Errorf("got %v, want %v", got, noon)
-	}
-	put(t, s, noon.Add(-time.Minute), 1, "x")
-	if got := s.Oldest(); !got.Equal(noon.Add(-time.Minute)) || !s.OldestOwn().Equal(got) {
-		t.Errorf("got %v, want a minute before %v", got, noon)
-	}
-	receive(t, s, noon.Add(-2*time.Minute), 1, "x") // out of order
-	if got := s.Oldest(); !got.Equal(noon.Add(-2 * time.Minute)) {
-		t.Errorf("got %v, want two minutes before %v", got, noon)
+	for _, c := range []struct {
+		name     string
+		write    func()
+		own, all time.Time
+	}{
+		{"nothing", func() {}, time.Time{}, time.Time{}},
+		{"one received", func() { receive(t, s, noon, 1, "x") }, time.Time{}, noon},
+		{"an older one of our own", func() { put(t, s, noon.Add(-time.Minute), 1, "x") }, noon.Add(-time.Minute), noon.Add(-time.Minute)},
+		{"one received out of order", func() { receive(t, s, noon.Add(-2*time.Minute), 1, "x") }, noon.Add(-time.Minute), noon.Add(-2 * time.Minute)},
+	} {
+		c.write()
+		if own, all := s.Oldest(); !own.Equal(c.own) || !all.Equal(c.all) {
+			t.Errorf("%s: got %v and %v, want %v and %v", c.name, own, all, c.own, c.all)
+		}
 	}
 }
 

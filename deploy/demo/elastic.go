@@ -163,22 +163,29 @@ func (e *elastic) leave() error {
 	return e.gate.end()
 }
 
-// remove deletes the demo's own data streams. What cannot be deleted is told in
-// left, in a few words, and is no error: a server may lack the request for it.
+// remove deletes the demo's own data streams, and then the templates that they were
+// made by. What cannot be deleted is told in left and is no error: a server may
+// lack the request for it.
 func (e *elastic) remove(ctx context.Context) (left string, err error) {
 	if e == nil {
 		return "", nil
 	}
-	for _, path := range []string{"/_data_stream/" + e.metrics(), "/_data_stream/" + e.events()} {
+	for _, path := range []string{
+		"/_data_stream/" + e.metrics(),
+		"/_data_stream/" + e.events(),
+		"/_index_template/flyball-*-" + e.Namespace,
+		"/_component_template/flyball-*" + e.Namespace + "@*",
+	} {
 		err := e.do(ctx, http.MethodDelete, path, nil, nil)
 		a, ok := errors.AsType[*answer](err)
 		switch {
 		case ok && a.status == http.StatusNotFound: // there was none
 		case ok:
-			left = fmt.Sprintf("data streams %s and %s are left: %v", e.metrics(), e.events(), a)
+			return fmt.Sprintf("the data streams %s and %s and their templates flyball-*%s* are left: %v",
+				e.metrics(), e.events(), e.Namespace, a), nil
 		case err != nil:
-			return left, err
+			return "", err
 		}
 	}
-	return left, nil
+	return "", nil
 }

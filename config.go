@@ -22,6 +22,7 @@ import (
 
 	"flyball/collector"
 	engine "flyball/collector/container"
+	"flyball/collector/elastic"
 	"flyball/collector/haproxy"
 	"flyball/rules"
 	"flyball/rules/source"
@@ -45,11 +46,13 @@ type Config struct {
 	Collect Collect                `yaml:"collect" doc:"what cannot be scraped as it is"`
 	Rules   Rules                  `yaml:"rules" doc:"where rules are"`
 	Pools   map[string]pool.Config `yaml:"pools" doc:"the pools that rules may resize, by name"`
+
+	Elasticsearch *elastic.Config `yaml:"elasticsearch" doc:"the Elasticsearch that is kept supplied, and that rules may be judged from; none by default"`
 }
 
 // Later names the blocks of later versions.
 func (Config) Later() []string {
-	return []string{"alertmanager", "sources", "elasticsearch", "grafana", "kibana", "databases", "checks", "dashboards"}
+	return []string{"alertmanager", "sources", "grafana", "kibana", "databases", "checks", "dashboards"}
 }
 
 // Web is who may ask, and over which protocol.
@@ -131,6 +134,9 @@ func readConfig(file string, b []byte) (Config, []source.Problem) {
 	c.resolve(filepath.Dir(file))
 	c.connect()
 	ps = append(ps, c.loadPrometheus(b)...)
+	if c.Elasticsearch != nil {
+		ps = append(ps, c.Elasticsearch.Load()...)
+	}
 	faults := slices.DeleteFunc(c.Validate(), func(f rules.Fault) bool { return source.Spoilt(ps, f.Path) })
 	ps = append(ps, source.Place(file, b, faults)...)
 	return c, source.Sorted(ps)
@@ -143,6 +149,9 @@ func (c *Config) resolve(dir string) {
 		p.Resolve(dir)
 	}
 	c.Collect.Resolve(dir)
+	if c.Elasticsearch != nil {
+		c.Elasticsearch.Resolve(dir)
+	}
 	for _, p := range files {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
@@ -250,6 +259,9 @@ func (c Config) Validate() []rules.Fault {
 	}
 	fs = append(fs, c.Web.validate("$.web")...)
 	fs = append(fs, c.Collect.Validate()...)
+	if c.Elasticsearch != nil {
+		fs = append(fs, at("$.elasticsearch", c.Elasticsearch.Validate())...)
+	}
 	if c.Prometheus != nil {
 		fs = append(fs, collector.Check(c.Prometheus)...)
 	}
@@ -257,6 +269,14 @@ func (c Config) Validate() []rules.Fault {
 		wrong("$.prometheus.global.external_labels.site", "says another site than "+strconv.Quote(c.Site), "leave it out: site gives the label")
 	}
 	return append(fs, c.validatePools()...)
+}
+
+// at puts the mistakes of a block below its own place.
+func at(path string, fs []rules.Fault) []rules.Fault {
+	for i := range fs {
+		fs[i].Path = path + fs[i].Path
+	}
+	return fs
 }
 
 // validate names the mistakes of who may ask.
@@ -363,7 +383,7 @@ func (c Config) Known() source.Known {
 		}
 		pools[name] = known
 	}
-	k := source.Known{Pools: pools}
+	k := source.Known{Pools: pools, Elastic: c.Elasticsearch != nil}
 	if c.Prometheus != nil {
 		k.Interval = time.Duration(c.Prometheus.GlobalConfig.ScrapeInterval)
 	}

@@ -41,7 +41,7 @@ func importTable() map[string][]string {
 		"collector/nginx":           {"collector/exporter"},
 		"collector/synthetic":       {},
 		"collector/store":           {"rules"},
-		"collector/elastic":         {"rules", "scaler/journal", "collector/elastic/*"},
+		"collector/elastic":         {"rules", "rules/source", "scaler/journal", "collector/elastic/*"},
 		"collector/elastic/cluster": {"rules"},
 		"collector/elastic/ecs":     {},
 		"collector/elastic/setup":   {"rules", "collector/elastic/cluster", "collector/elastic/ecs"},

@@ -37,6 +37,21 @@ type batch struct {
 	total   int
 }
 
+// view puts in the documents of a view, at the steps at which it has any.
+func (b *batch) view(ctx context.Context, l *layout, rs *records, present []bool) error {
+	for _, r := range rs.all {
+		for step := range rs.steps.count {
+			if !present[step] {
+				continue
+			}
+			if err := b.add(ctx, draft{layout: l, record: r, at: rs.steps.at(step), step: step}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // add puts in a document, if it has any field, and delivers when there are many.
 func (b *batch) add(ctx context.Context, d draft) error {
 	doc, ok := d.document()

@@ -11,32 +11,29 @@ import (
 // errTooMuch is a stretch that is to be done in shorter ones.
 var errTooMuch = errors.New("the stretch is too long")
 
-// stretch computes and delivers a stretch of all views. It returns how many documents
-// it had; the only errors are errTooMuch and that ctx ended.
-func (r *Runner) stretch(ctx context.Context, s stretch) (documents int, err error) {
+// stretch computes and delivers a stretch of all views. The only errors are
+// errTooMuch and that ctx ended.
+func (r *Runner) stretch(ctx context.Context, s stretch) (effort, error) {
+	var spent effort
 	b := batch{deliver: r.o.Deliver, runner: r}
 	widest := 1
 	for _, l := range r.layouts {
 		begun := time.Now()
 		rs, present, err := r.compute(ctx, l, s)
-		r.o.Metrics.computing.Add(time.Since(begun).Seconds())
+		took := time.Since(begun)
+		spent.computing += took
+		r.o.Metrics.computing.Add(took.Seconds())
 		if err != nil {
-			return b.total, err
+			return spent, err
 		}
 		widest = max(widest, len(rs.all)*len(l.queries))
-		for _, record := range rs.all {
-			for step := range s.count {
-				if !present[step] {
-					continue
-				}
-				if err := b.add(ctx, draft{layout: l, record: record, at: s.at(step), step: step}); err != nil {
-					return b.total, err
-				}
-			}
+		if err := b.view(ctx, l, rs, present); err != nil {
+			return spent, err
 		}
 	}
 	r.steps = min(max(1, mostValues/widest), mostSteps)
-	return b.total, b.flush(ctx)
+	spent.documents = b.total
+	return spent, b.flush(ctx)
 }
 
 // compute asks a view's expressions, and says at which steps it has documents at all.

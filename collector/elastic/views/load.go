@@ -36,7 +36,9 @@ func Load(c Config) ([]View, []source.Problem) {
 		}
 		l.file(name, b, own)
 	}
-	l.agree()
+	if len(l.problems) == 0 {
+		l.agree()
+	}
 	if len(l.problems) > 0 {
 		return nil, source.Sorted(l.problems)
 	}
@@ -83,12 +85,9 @@ func (l *loader) shipped() {
 // file reads one file's views. own are the files of those that may not be there twice.
 func (l *loader) file(name string, b []byte, own map[string]string) {
 	t, ps := source.Decode[table](name, b)
-	checks := check{promql: l.promql}
+	checks := check{promql: l.promql, spoilt: ps}
 	for _, view := range slices.Sorted(maps.Keys(t.Views)) {
 		at := source.Path("$.views", view)
-		if source.Spoilt(ps, at) {
-			continue
-		}
 		if own[view] != "" {
 			checks.wrong(at, fmt.Sprintf("is in %s, too", own[view]), "give it a name of its own; dataset can be the same")
 			continue
@@ -101,23 +100,29 @@ func (l *loader) file(name string, b []byte, own map[string]string) {
 	l.problems = append(l.problems, source.Place(name, b, checks.faults)...)
 }
 
-// agree finds fields that two views of one dataset have with different types.
+// agree finds fields that two views of one dataset have in different ways.
 func (l *loader) agree() {
-	type first struct{ view, typ string }
+	type first struct{ view, way string }
 	seen := map[string]first{}
 	for _, name := range slices.Sorted(maps.Keys(l.views)) {
 		v := l.views[name]
-		for field, typ := range v.types() {
+		types := v.types()
+		for _, field := range slices.Sorted(maps.Keys(types)) {
+			way := "a dimension of type " + types[field]
+			if _, computed := v.Fields[field]; computed {
+				way = "computed, of type " + types[field]
+			}
 			key := v.Dataset + " " + field
-			if f, ok := seen[key]; ok && f.typ != typ {
+			f, there := seen[key]
+			if !there {
+				seen[key] = first{name, way}
+			} else if f.way != way {
 				l.problems = append(l.problems, source.Problem{
 					File: l.from[name], Path: source.Path("$.views", name),
-					Text: fmt.Sprintf("views.%s: %s is a %s, and a %s in the view %s of the same dataset", name, field, typ, f.typ, f.view),
-					Hint: "a field of a dataset has one type",
+					Text: fmt.Sprintf("views.%s: %s is %s, and %s in the view %s of the same dataset", name, field, way, f.way, f.view),
+					Hint: "a dataset has each field in one way",
 				})
-				continue
 			}
-			seen[key] = first{name, typ}
 		}
 	}
 }
@@ -140,10 +145,15 @@ func (v View) types() map[string]string {
 // check finds the mistakes of one file's views.
 type check struct {
 	promql parser.Parser
+	spoilt []source.Problem // of reading the file
 	faults []rules.Fault
 }
 
+// wrong notes a mistake, unless what is there could not be read.
 func (c *check) wrong(path, text, hint string) {
+	if source.Spoilt(c.spoilt, path) {
+		return
+	}
 	c.faults = append(c.faults, rules.Fault{Path: path, Text: text, Hint: hint})
 }
 

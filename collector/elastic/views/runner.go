@@ -79,7 +79,7 @@ const (
 	mostSteps  = 360     // times in a stretch
 	firstSteps = 12      // before it is known how much a time holds
 	mostValues = 200_000 // numbers of one view that are held at a time: 1.6 MB
-	pace       = 2000    // documents a second, while a backlog is made up for
+	pace       = 2000    // documents a second at most, while a backlog is made up for; and it is computed half of the time
 )
 
 // kept is what a Runner keeps.
@@ -95,8 +95,8 @@ type kept struct {
 type Runner struct {
 	o       Options
 	layouts []*layout
-	steps   int       // times in the next stretch, as the last one was
-	most    int       // times in a stretch, as the queries bear
+	steps   int // times in the next stretch, as the last one was
+	most    int // times in a stretch, as the queries bear
 
 	mu     sync.Mutex
 	status Status
@@ -125,6 +125,7 @@ func New(o Options) (*Runner, error) {
 	if !found {
 		r.keep(r.status.Until)
 	}
+	o.Metrics.until.Store(0)
 	if len(o.Views) > 0 {
 		o.Metrics.until.Store(r.status.Until.UnixMilli())
 	}
@@ -162,8 +163,7 @@ func (r *Runner) round(ctx context.Context) time.Duration {
 	if s.count <= 0 {
 		return max(newest.Add(r.o.Every+r.o.Margin).Sub(begun), time.Millisecond)
 	}
-	documents, err := r.stretch(ctx, s)
-	took := r.o.Now().Sub(begun)
+	spent, err := r.stretch(ctx, s)
 	switch {
 	case errors.Is(err, errTooMuch):
 		r.most = max(1, s.count/4)
@@ -176,7 +176,13 @@ func (r *Runner) round(ctx context.Context) time.Duration {
 	if !s.last().Before(newest) {
 		return 0
 	}
-	return max(took, time.Duration(documents)*time.Second/pace-took)
+	return max(spent.computing, time.Duration(spent.documents)*time.Second/pace-r.o.Now().Sub(begun))
+}
+
+// effort is what a stretch took.
+type effort struct {
+	computing time.Duration
+	documents int
 }
 
 // next is the stretch after the cursor, up to newest; its count is 0 if there is none.

@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -24,9 +25,9 @@ func (s *Shipper) ship(ctx context.Context, batch []journal.Entry) error {
 			return err
 		}
 	}
-	doubt := batch[0].Seq <= s.doubt
+	t := try{docs: docs, doubt: batch[0].Seq <= s.doubt}
 	for wait := s.pace.again; ; wait = min(2*wait, s.pace.rarely) {
-		err := s.deliver(ctx, docs, doubt)
+		err := s.deliver(ctx, t)
 		if err == nil {
 			break
 		}
@@ -34,25 +35,54 @@ func (s *Shipper) ship(ctx context.Context, batch []journal.Entry) error {
 			return ctx.Err()
 		}
 		s.failed("send events to Elasticsearch", err)
-		doubt = true
+		t.after(err)
 		sleep(ctx, wait)
 	}
 	s.advance(batch[len(batch)-1].Seq)
 	return nil
 }
 
+// A try is one of several to send documents.
+type try struct {
+	docs   []cluster.Document
+	doubt  bool            // some may be there
+	broken int             // how often in a row the server answered with 500, which breaks on a
+	why    cluster.Refusal // document, as the others are there by the next try
+}
+
+// mostBroken is how often the server may break until documents are given up.
+const mostBroken = 10
+
+// after makes the next try after one that failed.
+func (t *try) after(err error) {
+	t.doubt = true
+	e, ok := errors.AsType[*cluster.StatusError](err)
+	if ok && e.Status == http.StatusInternalServerError && errors.Is(err, cluster.ErrUnanswered) {
+		t.broken++
+		t.why = cluster.Refusal{Status: e.Status, Type: e.Type, Reason: e.Reason}
+		return
+	}
+	t.broken = 0
+}
+
 // deliver tries once. In doubt it looks first which documents are there.
-func (s *Shipper) deliver(ctx context.Context, docs []cluster.Document, doubt bool) error {
+func (s *Shipper) deliver(ctx context.Context, t try) error {
+	docs := t.docs
 	rest := docs
-	if doubt {
-		there, err := s.lookUp(ctx, docs)
-		if err != nil {
+	var err error
+	if t.doubt {
+		var there map[string]bool
+		if there, err = s.lookUp(ctx, docs); err != nil {
 			return fmt.Errorf("look up which events are there: %w", err)
 		}
 		rest = slices.DeleteFunc(slices.Clone(docs), func(d cluster.Document) bool { return there[d.ID] })
 	}
-	refused, err := s.o.Cluster.Deliver(ctx, cluster.Events, rest)
-	if err != nil {
+	refused := map[int]cluster.Refusal{}
+	if t.broken >= mostBroken {
+		for i := range rest {
+			refused[i] = t.why
+		}
+	} else if refused, err = s.o.Cluster.Deliver(ctx, cluster.Events, rest); err != nil {
 		return err
 	}
 	s.count(func(c *counts) {

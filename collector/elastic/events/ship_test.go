@@ -156,6 +156,23 @@ func TestWhatIsRefusedIsBuriedAndToldOnceAndTheRestGoesOn(t *testing.T) {
 	}
 }
 
+func TestADocumentThatTheServerBreaksOnIsGivenUpAlone(t *testing.T) {
+	j, st := open(t, journal.Options{}), newStream()
+	st.breaks = func(d cluster.Document) bool { return strings.Contains(d.Stream, "event") }
+	for range 5 {
+		ok(t, j.Note(journal.Load, "", epoch, nil))
+	}
+	ok(t, j.Note("later", "", epoch, nil))
+	ok(t, j.Note(journal.Load, "", epoch, nil))
+	s := hasty(j, st)
+	defer run(t, s)()
+	eventually(t, "all is sent", shipped(s))
+	eventually(t, "what was given up is told", func() bool { return len(st.times()) == 7 })
+	if st.dead() != 1 || s.Status().Refused != 1 {
+		t.Errorf("%d buried, status %+v", st.dead(), s.Status())
+	}
+}
+
 func TestEntriesThatAgedOutBeforeTheyWereSentAreTold(t *testing.T) {
 	j, st := open(t, journal.Options{KeepActs: time.Hour}), newStream()
 	note := func(at time.Time) { ok(t, j.Note(journal.Load, "", at, nil)) }

@@ -23,16 +23,18 @@ type stream struct {
 	indices []map[string]bool
 	visible []map[string]bool
 	refuse  func(cluster.Document) bool
-	answer  string             // of every Do, if it is not ""
-	away    error              // of every request, if it is not nil
-	left    int                // requests until crash
-	crash   context.CancelFunc // the process ends: nothing is heard any more
+	breaks  func(cluster.Document) bool // the server, at a document
+	answer  string                      // of every Do, if it is not ""
+	away    error                       // of every request, if it is not nil
+	left    int                         // requests until crash
+	crash   context.CancelFunc          // the process ends: nothing is heard any more
 
 	deliveries, searches, buried int
 }
 
 func newStream() *stream {
-	return &stream{indices: []map[string]bool{{}}, refuse: func(cluster.Document) bool { return false }}
+	never := func(cluster.Document) bool { return false }
+	return &stream{indices: []map[string]bool{{}}, refuse: never, breaks: never}
 }
 
 // chance is true in one of n cases.
@@ -61,6 +63,7 @@ func (s *stream) Deliver(ctx context.Context, _ cluster.Lane, docs []cluster.Doc
 		done, lost = s.dice.IntN(len(docs)+1), true
 	}
 	refused := map[int]cluster.Refusal{}
+	var broken error
 	for i, d := range docs[:done] {
 		if s.chance(40) {
 			s.step()
@@ -69,7 +72,14 @@ func (s *stream) Deliver(ctx context.Context, _ cluster.Lane, docs []cluster.Doc
 			refused[i] = cluster.Refusal{Status: 400, Type: "document_parsing_exception", Reason: "no", Field: "x"}
 			continue
 		}
+		if s.breaks(d) {
+			broken = &cluster.StatusError{Status: 500, Type: "null_pointer_exception"}
+			continue
+		}
 		s.indices[len(s.indices)-1][d.ID] = true
+	}
+	if broken != nil {
+		return refused, fmt.Errorf("deliver: %w: %w", cluster.ErrUnanswered, broken)
 	}
 	if lost {
 		return nil, fmt.Errorf("deliver: %w", cluster.ErrUnanswered)

@@ -59,6 +59,8 @@ test: ## run the tests of all modules, with the race detector where there is a C
 	go -C deploy/tools/bench test ./... || failed=1
 	exit $$failed
 
+# Not of the collector that is measured against, in deploy/tools/bench/otelcol: to
+# compile what it imports takes minutes, and `make bench` does.
 check: ## formatting, vet, staticcheck, unreached code and go.mod, in all modules
 	$(pure)
 	wrong=$$(go $(lint) gofumpt -l .)
@@ -87,7 +89,9 @@ fuzz: ## fuzz every parser for a while (FUZZTIME=10s each)
 			done
 	done
 
-bench: build ## Go benchmarks, then ingest beside the Prometheus server (4 minutes; the first time its build besides)
+# The peers are modules of their own; the collector's is older than ours and shares
+# no version with it.
+bench: build ## Go benchmarks, then beside the Prometheus server and an OpenTelemetry collector (9 minutes; the first time their builds besides)
 	go test -run '^$$' -bench . -benchtime 10x . # these wait for the once-a-second beat
 	packages=$$(grep -rl --include='*_test.go' '^func Benchmark' */ | grep -v '^app/' | xargs -r -n 1 dirname | sort -u)
 	[ -z "$$packages" ] || go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $$(printf './%s ' $$packages)
@@ -95,8 +99,9 @@ bench: build ## Go benchmarks, then ingest beside the Prometheus server (4 minut
 	go -C deploy/tools/bench build -v -tags netgo,remove_all_sd -o $(CURDIR)/bin/prometheus \
 		-ldflags '-s -w -X github.com/prometheus/common/version.Version=3.14.0' \
 		github.com/prometheus/prometheus/cmd/prometheus 2>&1 | $(progress) '?'
+	go -C deploy/tools/bench/otelcol build -v -tags netgo -ldflags '-s -w' -o $(CURDIR)/bin/otelcol . 2>&1 | $(progress) '?'
 	go -C deploy/tools/bench build -o $(CURDIR)/bin/bench .
-	exec bin/bench -flyball $(CURDIR)/bin/flyball -prometheus $(CURDIR)/bin/prometheus
+	exec bin/bench -flyball $(CURDIR)/bin/flyball -prometheus $(CURDIR)/bin/prometheus -otelcol $(CURDIR)/bin/otelcol
 
 vuln: ## look for known vulnerabilities (asks vuln.go.dev)
 	for module in app .; do go -C $$module $(lint) govulncheck ./...; done

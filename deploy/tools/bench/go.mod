@@ -4,7 +4,10 @@ go 1.26.0
 
 tool github.com/prometheus/prometheus/cmd/prometheus
 
+replace flyball/deploy/testservers => ../../testservers
+
 require (
+	flyball/deploy/testservers v0.0.0-00010101000000-000000000000
 	github.com/prometheus/client_model v0.6.2
 	github.com/prometheus/common v0.70.1
 	github.com/prometheus/procfs v0.21.1

@@ -10,16 +10,23 @@ import (
 
 // A peer is a kind of server that can be measured: how one is configured and started.
 type peer struct {
-	name string
+	name  string
+	ready string // the path that is answered once it serves; /-/ready by default
 	// prepare writes the configuration into the folder and returns the command
 	// that serves it at an address.
 	prepare func(dir, addr string, scrape map[string]any) (command []string, err error)
 }
 
-func flyball(binary string) peer {
+func flyball(binary string) peer { return flyballWith(binary, nil) }
+
+// flyballWith is Flyball with a block elasticsearch, if there is one.
+func flyballWith(binary string, elasticsearch map[string]any) peer {
 	return peer{name: "flyball", prepare: func(dir, addr string, scrape map[string]any) ([]string, error) {
 		file := filepath.Join(dir, "flyball.yaml")
 		whole := map[string]any{"listen": addr, "data": filepath.Join(dir, "data"), "prometheus": scrape}
+		if elasticsearch != nil {
+			whole["elasticsearch"] = elasticsearch
+		}
 		return []string{binary, "run", "--config", file}, writeConfig(file, whole)
 	}}
 }
@@ -34,13 +41,14 @@ func prometheus(binary string) peer {
 	}}
 }
 
-// scrapeConfig is the part that both servers share, in Prometheus' own format.
+// scrapeConfig is the part that all share, in Prometheus' own format.
 func scrapeConfig(addrs []string, every time.Duration) map[string]any {
 	return map[string]any{
 		"global": map[string]any{"scrape_interval": every.String(), "scrape_timeout": every.String()},
 		"scrape_configs": []any{map[string]any{
-			"job_name":       "bench",
-			"static_configs": []any{map[string]any{"targets": addrs}},
+			"job_name":                 "bench",
+			"fallback_scrape_protocol": "PrometheusText0.0.4", // the collector insists
+			"static_configs":           []any{map[string]any{"targets": addrs}},
 		}},
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ const startLimit = 30 * time.Second
 // A server is a running process of a peer.
 type server struct {
 	url  string
+	up   string // path
 	cmd  *exec.Cmd
 	done chan error // the process has ended
 	log  string     // file with its output
@@ -38,7 +40,7 @@ func start(ctx context.Context, p peer, dir string, scrape map[string]any) (*ser
 	if err != nil {
 		return nil, err
 	}
-	s := &server{url: "http://" + addr, done: make(chan error, 1), log: filepath.Join(dir, "log")}
+	s := &server{url: "http://" + addr, up: cmp.Or(p.ready, "/-/ready"), done: make(chan error, 1), log: filepath.Join(dir, "log")}
 	output, err := os.Create(s.log)
 	if err != nil {
 		return nil, fmt.Errorf("create log: %w", err)
@@ -89,7 +91,7 @@ func (s *server) awaitReady(ctx context.Context) error {
 }
 
 func (s *server) ready(ctx context.Context) error {
-	res, err := s.get(ctx, "/-/ready")
+	res, err := s.get(ctx, s.up)
 	if err != nil {
 		return err
 	}

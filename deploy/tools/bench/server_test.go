@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"flyball/deploy/testservers"
 )
 
 // TestMain is also the process that the tests start in place of a peer.
@@ -19,7 +21,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "no such configuration")
 		os.Exit(2)
 	default:
-		os.Exit(m.Run())
+		os.Exit(testservers.Main(m))
 	}
 }
 

@@ -7,8 +7,22 @@ import (
 	"sync"
 )
 
+// Prefix is what all names of metrics begin with.
+const Prefix = "bench_metric_"
+
 // familySize is how many series share a metric name, each with labels of its own.
 const familySize = 10
+
+// A Layout says which label sets families have. What packs samples of one label
+// set together, as documents do, depends on it.
+type Layout string
+
+// The layouts: services whose metrics are all by route and method are Shared,
+// exporters whose families are each by something else are Distinct.
+const (
+	Shared   Layout = "shared"   // all families have the same ten
+	Distinct Layout = "distinct" // each family has ten of its own
+)
 
 // A move is the way in which a series' value changes between scrapes.
 type move func(r *rand.Rand, v float64) float64
@@ -35,10 +49,10 @@ type target struct {
 }
 
 // newTarget makes a target whose values follow from its seed.
-func newTarget(seed uint64, n int) *target {
+func newTarget(seed uint64, n int, layout Layout) *target {
 	t := &target{rand: rand.New(rand.NewPCG(seed, 42))}
 	for i := range n {
-		s := newSeries(i/familySize, i%familySize)
+		s := newSeries(i/familySize, i%familySize, layout)
 		s.value = float64(t.rand.IntN(1_000_000))
 		t.series = append(t.series, s)
 	}
@@ -47,8 +61,12 @@ func newTarget(seed uint64, n int) *target {
 
 // newSeries is the i-th of a family. In ten families, five count, three are whole
 // levels, one wanders and one stays: about what services export.
-func newSeries(family, i int) series {
-	name, kind, how := fmt.Sprintf("bench_metric_%03d", family), "gauge", stay
+func newSeries(family, i int, layout Layout) series {
+	route := fmt.Sprintf("/v1/things/%d", i/2)
+	if layout == Distinct {
+		route = fmt.Sprintf("/v1/f%03d/%d", family, i/2)
+	}
+	name, kind, how := fmt.Sprintf("%s%03d", Prefix, family), "gauge", stay
 	switch family % 10 {
 	case 0, 1, 2, 3, 4:
 		name, kind, how = name+"_total", "counter", count
@@ -58,7 +76,7 @@ func newSeries(family, i int) series {
 		how = wander
 	}
 	s := series{
-		head: fmt.Sprintf("%s{route=%q,method=%q,code=\"%d\"} ", name, fmt.Sprintf("/v1/things/%d", i/2), []string{"GET", "POST"}[i%2], 200+i/5*300),
+		head: fmt.Sprintf("%s{route=%q,method=%q,code=\"%d\"} ", name, route, []string{"GET", "POST"}[i%2], 200+i/5*300),
 		move: how,
 	}
 	if i == 0 {

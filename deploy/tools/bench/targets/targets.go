@@ -26,7 +26,7 @@ type Farm struct {
 
 // Listen opens n targets of so many series each, on ports of 127.0.0.1 that the
 // kernel picks. They answer once [Farm.Run] is called.
-func Listen(n, series int) (*Farm, error) {
+func Listen(n, series int, layout Layout) (*Farm, error) {
 	f := &Farm{}
 	for i := range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -36,7 +36,7 @@ func Listen(n, series int) (*Farm, error) {
 		}
 		f.listeners = append(f.listeners, l)
 		f.addrs = append(f.addrs, l.Addr().String())
-		f.targets = append(f.targets, newTarget(uint64(i), series))
+		f.targets = append(f.targets, newTarget(uint64(i), series, layout))
 	}
 	return f, nil
 }

@@ -3,6 +3,7 @@ package targets
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ import (
 )
 
 func TestTargetsAnswerAsManySeriesAsAskedFor(t *testing.T) {
-	farm, err := Listen(2, 205)
+	farm, err := Listen(2, 205, Shared)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,17 +41,17 @@ func TestTargetsAnswerAsManySeriesAsAskedFor(t *testing.T) {
 			t.Errorf("%s has %d series in %d families, want 205 in 21", addr, n, len(families))
 		}
 	}
-	if got := farm.Served(); got != 2*205 {
-		t.Errorf("served %d samples, want 410", got)
-	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)
 	}
+	if got := farm.Served(); got != 2*205 {
+		t.Errorf("served %d samples, want 410", got)
+	}
 }
 
 func TestCountersNeverFallAndLevelsMove(t *testing.T) {
-	target := newTarget(1, 100)
+	target := newTarget(1, 100, Shared)
 	first, second := families(t, target.page()), families(t, target.page())
 	moved := 0
 	for name, f := range first {
@@ -66,6 +67,20 @@ func TestCountersNeverFallAndLevelsMove(t *testing.T) {
 	}
 	if moved < 80 { // nine families of ten move, hardly any series by nothing
 		t.Errorf("%d of 100 series moved", moved)
+	}
+}
+
+func TestALayoutSaysWhichLabelSetsFamiliesHave(t *testing.T) {
+	for layout, want := range map[Layout]int{Shared: 10, Distinct: 100} {
+		sets := map[string]bool{}
+		for _, f := range families(t, newTarget(1, 100, layout).page()) {
+			for _, m := range f.GetMetric() {
+				sets[fmt.Sprint(m.GetLabel())] = true
+			}
+		}
+		if len(sets) != want {
+			t.Errorf("100 series that are %s have %d label sets, want %d", layout, len(sets), want)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ type Result struct {
 }
 
 // A Report is what [Apply] did. Documents must not be sent to what is Blocked: it is
-// somebody else's.
+// somebody else's, or the server takes no template for it.
 type Report struct {
 	Results []Result
 	Blocked []string // data streams, or patterns such as logs-flyball.*-default
@@ -40,7 +40,7 @@ func (r Report) Left() []Result {
 	return slices.DeleteFunc(slices.Clone(r.Results), func(x Result) bool { return x.Done != Left })
 }
 
-// Blocks says whether a data stream is somebody else's.
+// Blocks says whether a data stream is among them.
 func (r Report) Blocks(stream string) bool {
 	return slices.ContainsFunc(r.Blocked, func(pattern string) bool { return overlaps(pattern, stream) })
 }
@@ -158,7 +158,8 @@ func (a *applier) taken(d Dataset, there []stream) string {
 }
 
 // dataset brings a dataset's templates up to date, both or none of them, and says
-// whether they are now what they should be.
+// whether they are now what they should be. What the server finds wrong with them costs
+// only this dataset.
 func (a *applier) dataset(ctx context.Context, d Dataset) (bool, error) {
 	ts := []template{a.streams.shapeTemplate(d, a.version), a.streams.indexTemplate(d, a.version)}
 	keep := false
@@ -173,7 +174,11 @@ func (a *applier) dataset(ctx context.Context, d Dataset) (bool, error) {
 		if keep && there {
 			continue
 		}
-		if err := a.put(ctx, t); err != nil {
+		if err := a.put(ctx, t); status(err) == http.StatusBadRequest {
+			a.left(t.name, err.Error(), "mend the dataset's fields, or what is in "+d.custom())
+			a.report.Blocked = append(a.report.Blocked, d.Pattern(a.streams.Namespace))
+			return false, nil
+		} else if err != nil {
 			return false, err
 		}
 	}

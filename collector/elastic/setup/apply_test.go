@@ -275,6 +275,20 @@ func TestAnIntegrationsTemplateCountsAfterOurs(t *testing.T) {
 	}
 }
 
+func TestADatasetThatTheServerRefusesCostsOnlyItself(t *testing.T) {
+	a, s := server(t), Streams{Namespace: "refused", Retention: days(30)}
+	wrong, right := cpu("wrong"), cpu("right")
+	wrong.Fields["system.cpu.total.norm.pct"] = Field{Type: "percentage"}
+	r, log := apply(t, a, s, []Dataset{wrong, right}, Version)
+	left := r.Left()
+	if len(left) != 1 || !strings.Contains(left[0].Why, "percentage") || left[0].Hint == "" || !strings.Contains(log, "percentage") {
+		t.Errorf("left: %+v\n%s", left, log)
+	}
+	if !slices.Equal(r.Blocked, []string{wrong.Pattern("refused")}) || !slices.Equal(did(r, "system.right"), []string{Written, Written}) {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestAServerThatIsAwayIsAnErrorThatMayPass(t *testing.T) {
 	_, err := Apply(t.Context(), reach(t, "http://127.0.0.1:1"), Streams{Namespace: "away", Retention: days(1)}, nil, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.HasPrefix(err.Error(), "set up Elasticsearch: ") {

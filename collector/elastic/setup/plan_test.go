@@ -100,7 +100,10 @@ func TestPatternsOverlap(t *testing.T) {
 		{"logs-flyball-*", "logs-flyball.*-default", false},
 		{"logs-flyball.*-other", "logs-flyball.*-default", false},
 		{"metrics-a-default2", "metrics-a-default", false},
-		{"", "*", true}, {"", "a", false}, {"*a", "b*", true}, {"a*b", "a*c", false},
+		{"", "*", true},
+		{"", "a", false},
+		{"*a", "b*", true},
+		{"a*b", "a*c", false},
 	} {
 		if overlaps(tt.a, tt.b) != tt.want || overlaps(tt.b, tt.a) != tt.want {
 			t.Errorf("%q and %q: want %v", tt.a, tt.b, tt.want)

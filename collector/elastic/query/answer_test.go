@@ -70,7 +70,7 @@ func TestAFailureSaysWhatToDo(t *testing.T) {
 		{t.Context(), &cluster.StatusError{Status: 429, Type: "es_rejected_execution_exception", Reason: "full"}, unavailable, "query Elasticsearch: full"},
 		{t.Context(), &cluster.StatusError{Status: 504, Type: "search_timeout_exception", Reason: "Time exceeded"}, timedOut, "query Elasticsearch: Time exceeded: make the search cheaper, or every longer"},
 		{t.Context(), &cluster.StatusError{Status: 503, Type: "search_phase_execution_exception"}, partial, "query Elasticsearch: a part of m did not answer: status 503 Service Unavailable"},
-		{t.Context(), fmt.Errorf("wrapped: %w", &cluster.StatusError{Status: 502}), unavailable, "query Elasticsearch: status 502 " + http.StatusText(502)},
+		{t.Context(), fmt.Errorf("wrapped: %w", &cluster.StatusError{Status: http.StatusBadGateway}), unavailable, "query Elasticsearch: status 502 Bad Gateway"},
 	} {
 		err := failed(c.ctx, "m", c.err)
 		if err.Error() != c.want || causeOf(err) != c.cause {

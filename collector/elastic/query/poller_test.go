@@ -81,7 +81,7 @@ func get(t *testing.T, s *Querier) string {
 	if err != nil {
 		return fmt.Sprintf("%s after %s", strings.TrimPrefix(err.Error(), "query Elasticsearch: "), took)
 	}
-	return fmt.Sprintf("%g of %s after %s", r.Points[0].Value, time.Now().Sub(r.Newest), took)
+	return fmt.Sprintf("%g of %s after %s", r.Points[0].Value, time.Since(r.Newest), took)
 }
 
 func expect(t *testing.T, s *Querier, want string) {

@@ -40,7 +40,7 @@ type member struct {
 
 // newLayout makes a view ready. window is what $rate stands for.
 func newLayout(v View, namespace string, agent ecs.Agent, every time.Duration, window string) *layout {
-	l := &layout{view: v, stream: ecs.Stream{Type: "metrics", Dataset: v.Dataset, Namespace: namespace}, when: asked(v.When, window), agent: agent}
+	l := &layout{view: v, stream: v.stream(namespace), when: asked(v.When, window), agent: agent}
 	for i, name := range slices.Sorted(maps.Keys(v.Fields)) {
 		f := v.Fields[name]
 		l.queries = append(l.queries, query{name: name, expr: asked(f.Query, window), label: f.Label})

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 
@@ -88,7 +89,7 @@ func (r *record) column(field, steps int) []float64 {
 // not count.
 func (rs *records) of(ls labels.Labels, label string) *record {
 	rs.builder.Reset(ls)
-	rs.builder.Del(labels.MetricName)
+	rs.builder.Del(model.MetricNameLabel)
 	if label != "" {
 		rs.builder.Del(label)
 	}

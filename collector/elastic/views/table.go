@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"flyball/collector/elastic/ecs"
 	"flyball/rules/source"
 )
 
@@ -93,6 +94,13 @@ func (v View) named(name string) View {
 		v.Metricset = rest
 	}
 	return v
+}
+
+// Stream is the name of the data stream that the view's documents go to.
+func (v View) Stream(namespace string) string { return v.stream(namespace).Name() }
+
+func (v View) stream(namespace string) ecs.Stream {
+	return ecs.Stream{Type: "metrics", Dataset: v.Dataset, Namespace: namespace}
 }
 
 // rateWord is what stands for the window in expressions.

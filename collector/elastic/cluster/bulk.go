@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -23,7 +22,8 @@ type bulk struct {
 	lines   []line
 	answers []answer // by at
 	failure error    // of the request as a whole
-	asked   bool
+
+	asked, answered bool
 }
 
 // A line is a document's body, as the indexer reads it.
@@ -53,6 +53,9 @@ func (c *Cluster) send(ctx context.Context, docs []Document, at []int) *bulk {
 	}
 	if err := indexer.Close(background); err != nil {
 		b.fail(background, err)
+	}
+	if b.answered {
+		b.failure = c.note(unread(ctx, b.failure))
 	}
 	return b
 }
@@ -106,7 +109,7 @@ func (b *bulk) item(i int) esutil.BulkIndexerItem {
 // each document.
 func (b *bulk) fail(_ context.Context, err error) {
 	if b.failure == nil {
-		b.failure = because(b.ctx, err)
+		b.failure = err
 	}
 }
 
@@ -128,13 +131,10 @@ func (b *bulk) Perform(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("send a bulk request: the indexer made two of it")
 	}
 	b.asked = true
-	defer r.Body.Close()
-	body := bytes.NewBuffer(make([]byte, 0, r.ContentLength+bytes.MinRead))
-	if _, err := io.Copy(body, r.Body); err != nil {
-		return nil, fmt.Errorf("read a bulk request: %w", err)
-	}
 	q := r.URL.Query()
 	q.Set("require_data_stream", "true")
 	r.URL.RawQuery = q.Encode()
-	return b.cluster.ask(r, body.Bytes())
+	a, err := b.cluster.ask(r)
+	b.answered = err == nil
+	return a, err
 }

@@ -12,14 +12,22 @@ const (
 )
 
 // streamPattern is a name that a data stream may have.
-var streamPattern = regexp.MustCompile(`^[a-z0-9.][^A-Z\\/*?"<>|\s,#:\x00-\x1f\x7f]*$`)
+var streamPattern = regexp.MustCompile(`^[^A-Z\\/*?"<>|\s,#:\x00-\x1f\x7f+_-][^A-Z\\/*?"<>|\s,#:\x00-\x1f\x7f]*$`)
 
-// check is why a document cannot be put into any request; Type "" if it can. What
-// would break a request as a whole never gets that far.
-func check(d Document) Refusal {
+// What would break a request as a whole is refused before it gets into any. The
+// Type is "" if nothing is wrong.
+
+// checkStream is why no data stream can be called so.
+func checkStream(name string) Refusal {
+	if len(name) > mostStream || !streamPattern.MatchString(name) {
+		return Refusal{Type: "invalid_index_name_exception", Reason: "no data stream can be called [" + cut(name) + "]"}
+	}
+	return Refusal{}
+}
+
+// checkText is why a document cannot be put into a request.
+func checkText(d Document) Refusal {
 	switch {
-	case len(d.Stream) > mostStream || !streamPattern.MatchString(d.Stream):
-		return Refusal{Type: "invalid_index_name_exception", Reason: "no data stream can be called " + cut(d.Stream)}
 	case len(d.ID) > mostID || strings.ContainsFunc(d.ID, odd):
 		return Refusal{Type: "illegal_argument_exception", Reason: "the id is too long, or not plain text", Field: "_id"}
 	case bytes.IndexByte(d.Body, '\n') >= 0:

@@ -39,11 +39,11 @@ func (c *Cluster) Deliver(ctx context.Context, lane Lane, docs []Document) (refu
 		if len(d.waiting) == 0 {
 			break
 		}
-		if d.unanswered != nil {
-			return d.refused, fmt.Errorf("deliver documents: %w: %w", ErrUnanswered, d.unanswered)
-		}
 		if err := d.rest(ctx); err != nil {
 			return d.refused, d.stopped(err)
+		}
+		if d.unanswered != nil { // who looks up what is there comes again at once
+			return d.refused, fmt.Errorf("deliver documents: %w: %w", ErrUnanswered, d.unanswered)
 		}
 	}
 	return d.refused, nil
@@ -80,8 +80,16 @@ type turn struct {
 // refused.
 func (d *delivery) checked() []int {
 	at := make([]int, 0, len(d.docs))
+	stream := "" // that is known to be well
 	for i, doc := range d.docs {
-		if r := check(doc); r.Type != "" {
+		r := Refusal{}
+		if doc.Stream != stream {
+			r = checkStream(doc.Stream)
+		}
+		if r.Type == "" {
+			stream, r = doc.Stream, checkText(doc)
+		}
+		if r.Type != "" {
 			d.refused[i] = r
 			d.count(doc.Stream, tally{refused: 1})
 			continue

@@ -63,7 +63,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 }
 
 // asked counts one request.
-func (m *Metrics) asked(took time.Duration, size int) {
+func (m *Metrics) asked(took time.Duration, size int64) {
 	m.duration.Observe(took.Seconds())
 	m.bytes.Add(float64(size))
 }

@@ -31,11 +31,11 @@ func (c *Cluster) Do(ctx context.Context, method, path string, body []byte) ([]b
 func (c *Cluster) do(ctx context.Context, method, path string, body []byte) ([]byte, http.Header, error) {
 	ctx, cancel := c.limited(ctx)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, "http:///"+strings.TrimPrefix(path, "/"), nil)
+	r, err := http.NewRequestWithContext(ctx, method, "http:///"+strings.TrimPrefix(path, "/"), bytes.NewReader(body))
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a request to Elasticsearch: %w", err)
 	}
-	a, err := c.ask(r, body)
+	a, err := c.ask(r)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -44,10 +44,7 @@ func (c *Cluster) do(ctx context.Context, method, path string, body []byte) ([]b
 	if err == nil && len(answer) > mostAnswer {
 		err = fmt.Errorf("it has more than %d MB: ask for less", mostAnswer>>20)
 	}
-	if err != nil {
-		return nil, nil, c.unread(ctx, err)
-	}
-	return answer, a.Header, nil
+	return answer, a.Header, c.note(unread(ctx, err))
 }
 
 // limited ends with errSlow when a request has taken as long as it may.
@@ -56,45 +53,44 @@ func (c *Cluster) limited(ctx context.Context) (context.Context, context.CancelF
 	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w (%s)", errSlow, timeout))
 }
 
-// ask sends body with r to one node after the other, until one can be connected
-// to. The answer's status is below 300, and its body is the caller's to close.
-func (c *Cluster) ask(r *http.Request, body []byte) (*http.Response, error) {
-	if body != nil && r.Header.Get("Content-Type") == "" {
+// ask sends r to one node after the other, until one can be connected to. The
+// answer's status is below 300; its body is the caller's to read and close, who then
+// notes how that ended. Errors are noted.
+func (c *Cluster) ask(r *http.Request) (*http.Response, error) {
+	if r.ContentLength > 0 {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	packed, done, err := c.wire.pack(r.Header, body)
-	if err != nil {
+	if err := c.wire.pack(r); err != nil {
 		return nil, err
 	}
-	defer done()
 	path := r.URL.Path
 	for tried := 1; ; tried++ {
-		if body != nil {
-			carry(r, packed)
-		}
-		r.URL.Path = path // the library puts the address's own path before it
-		a, err := c.askOne(r, len(packed))
+		a, err := c.askOne(r)
 		if err == nil || !unconnected(err) || tried >= len(c.config.URLs) || r.Context().Err() != nil {
 			return a, err
+		}
+		r.URL.Path = path // without the address's own, which the library has put before it
+		if r.Body, err = r.GetBody(); err != nil {
+			return nil, fmt.Errorf("ask Elasticsearch: %w", err)
 		}
 	}
 }
 
 // askOne sends r to the node whose turn it is.
-func (c *Cluster) askOne(r *http.Request, size int) (*http.Response, error) {
+func (c *Cluster) askOne(r *http.Request) (*http.Response, error) {
 	hide, err := c.wire.sign(r)
 	if err != nil {
 		return nil, c.note(fmt.Errorf("ask Elasticsearch: %w", err))
 	}
 	began := time.Now()
 	a, err := c.client.Perform(r)
-	c.options.Metrics.asked(time.Since(began), size)
-	c.health.count(func(s *Status) { s.Requests++; s.Bytes += uint64(size) })
+	c.options.Metrics.asked(time.Since(began), r.ContentLength)
+	c.health.count(func(s *Status) { s.Requests++; s.Bytes += uint64(r.ContentLength) })
 	if err != nil {
 		return nil, c.note(fmt.Errorf("ask Elasticsearch: %w", because(r.Context(), err)))
 	}
 	if a.StatusCode < 300 {
-		return a, c.note(nil)
+		return a, nil
 	}
 	defer a.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(a.Body, mostError))
@@ -105,9 +101,12 @@ func (c *Cluster) askOne(r *http.Request, size int) (*http.Response, error) {
 	return nil, c.note(e)
 }
 
-// unread notes that the answer whose begin was noted could not be read.
-func (c *Cluster) unread(ctx context.Context, err error) error {
-	return c.note(fmt.Errorf("read Elasticsearch's answer: %w", because(ctx, err)))
+// unread is that an answer that began could not be read; nil if err is.
+func unread(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("read Elasticsearch's answer: %w", because(ctx, err))
 }
 
 // because is err, or why ctx ended, if it did.
@@ -123,11 +122,4 @@ func unconnected(err error) bool {
 	var op *net.OpError
 	var certificate *tls.CertificateVerificationError
 	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &certificate)
-}
-
-// carry gives a request its body.
-func carry(r *http.Request, body []byte) {
-	r.ContentLength = int64(len(body))
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	r.Body, _ = r.GetBody()
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -22,24 +23,18 @@ import (
 // compresses. Files of secrets are read for each request, those of certificates
 // for each connection.
 type wire struct {
-	config Config
-	packs  sync.Pool // of *pack
+	config  Config
+	writers sync.Pool // of *gzip.Writer
 
 	mu        sync.Mutex
 	transport *http.Transport
 	ca        string // what the file held that transport is made for
 }
 
-// A pack is what a compressed body is made with, and in.
-type pack struct {
-	writer *gzip.Writer
-	bytes  bytes.Buffer
-}
-
 func newWire(c Config) *wire {
-	return &wire{config: c, packs: sync.Pool{New: func() any {
+	return &wire{config: c, writers: sync.Pool{New: func() any {
 		w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // a level that exists
-		return &pack{writer: w}
+		return w
 	}}}
 }
 
@@ -156,25 +151,29 @@ func (w *wire) closeIdle() {
 	}
 }
 
-// pack returns body as it is sent, and sets the header that says so. done must be
-// called when it has been.
-func (w *wire) pack(h http.Header, body []byte) (packed []byte, done func(), err error) {
-	if !w.config.Compress || len(body) < 1024 {
-		return body, func() {}, nil
+// pack compresses the body of r, if that is worth it. The bytes are nobody else's
+// afterwards: a connection may read from them when the request is over already.
+func (w *wire) pack(r *http.Request) error {
+	if !w.config.Compress || r.ContentLength < leastPacked {
+		return nil
 	}
-	p := w.packs.Get().(*pack)
-	done = func() { w.packs.Put(p) }
-	p.bytes.Reset()
-	p.writer.Reset(&p.bytes)
-	if _, err = p.writer.Write(body); err == nil {
-		err = p.writer.Close()
+	packed := bytes.NewBuffer(make([]byte, 0, r.ContentLength/6))
+	z := w.writers.Get().(*gzip.Writer)
+	defer w.writers.Put(z)
+	z.Reset(packed)
+	_, err := io.Copy(z, r.Body)
+	if err = errors.Join(err, z.Close(), r.Body.Close()); err != nil {
+		return fmt.Errorf("compress a request: %w", err)
 	}
-	if err != nil {
-		return nil, done, fmt.Errorf("compress a request: %w", err)
-	}
-	h.Set("Content-Encoding", "gzip")
-	return p.bytes.Bytes(), done, nil
+	r.Header.Set("Content-Encoding", "gzip")
+	r.ContentLength = int64(packed.Len())
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed.Bytes())), nil }
+	r.Body, err = r.GetBody()
+	return err
 }
+
+// leastPacked is the size from which on a body is compressed.
+const leastPacked = 1 << 10
 
 func basic(user, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))

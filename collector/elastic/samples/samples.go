@@ -58,6 +58,8 @@
 //   - Lost is what the store dropped before it was sent (retention), and what is too old
 //     for the data stream (outdated): older than the 7 days that one takes from its birth on.
 //   - A sample that comes late for a stretch of `coarser` that was sent changes it no more.
+//   - A number that replaces another of the same series and time is not sent: the first
+//     stays.
 //   - A sample that comes late while no Elasticsearch is configured is not sent.
 //
 // A machine that loses its power may have sent samples that its store lost.

@@ -268,3 +268,52 @@ func filtered(t *testing.T, c *cluster.Cluster) {
 		}
 	}
 }
+
+func TestAFieldThatTheMappingRefusesLeavesTheOthers(t *testing.T) {
+	v := View{When: "a", Fields: map[string]Field{"conflict.a": {Query: "a", Type: double}, "conflict.b": {Query: "b", Type: long}}}.named("conflict.made")
+	streams := setup.Streams{Namespace: "refused", Retention: days}
+	es := testservers.SharedElasticsearch(t)
+	dead := t.TempDir()
+	c, err := cluster.New(cluster.Config{URLs: []string{es.URL()}}, cluster.Options{Dir: dead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	// A user's own component template goes before ours.
+	ask(t, c, "PUT", "/_component_template/metrics-conflict.made@custom", `{"template":{"mappings":{"properties":{"conflict":{"properties":{"a":{"type":"ip"}}}}}}}`, nil)
+	shape := v
+	shape.Fields = map[string]Field{"conflict.b": v.Fields["conflict.b"]}
+	if _, err := setup.Apply(t.Context(), c, streams, Datasets([]View{shape}), slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	begin := floor(time.Now().Add(-10*time.Minute), time.Minute)
+	from := shifted{loaded(t, "load 15s\n  a{instance=\"h1\"} 1.5x20\n  b{instance=\"h1\"} 7x20\n"), begin.Sub(time.UnixMilli(0))}
+	clock := &clock{begin.Add(2*time.Minute + 10*time.Second)}
+	for range 2 {
+		r, err := New(Options{
+			Range: from, State: began(begin), Deliver: c, Views: []View{v}, Agent: here, Namespace: streams.Namespace, Now: func() time.Time { return clock.now },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock.now = begin.Add(2*time.Minute + 10*time.Second)
+		clock.runUntil(t.Context(), r, begin.Add(2*time.Minute+20*time.Second))
+		if s := r.Status(); s.Refused != 12 || !strings.Contains(s.Error, "conflict.a") {
+			t.Errorf("status %+v", s)
+		}
+		if d := cmp.Diff(map[string]int{"conflict.made": 12}, counts(t, c, streams.Namespace)); d != "" {
+			t.Errorf("documents (-want +got):\n%s", d)
+		}
+	}
+	var found struct {
+		Count int `json:"count"`
+	}
+	ask(t, c, "POST", "/metrics-conflict.made-refused/_count", `{"query":{"bool":{"filter":[{"term":{"conflict.b":7}},{"term":{"host.name":"h1"}}]}}}`, &found)
+	if found.Count != 12 {
+		t.Errorf("%d documents have the field that is not refused, want 12", found.Count)
+	}
+	letters, err := filepath.Glob(filepath.Join(dead, "*"))
+	if err != nil || len(letters) == 0 || !strings.Contains(read(t, letters[0]), "conflict.a") {
+		t.Errorf("dead letters: %v, %v", letters, err)
+	}
+}

@@ -106,3 +106,16 @@ func (s *sink) all() []string {
 	defer s.mu.Unlock()
 	return slices.Clone(s.bodies)
 }
+
+// void takes documents and counts them.
+type void struct{ documents, bytes int }
+
+func (v *void) Deliver(_ context.Context, _ cluster.Lane, docs []cluster.Document) (map[int]cluster.Refusal, error) {
+	for _, d := range docs {
+		v.documents++
+		v.bytes += len(d.Body)
+	}
+	return nil, nil
+}
+
+func (v *void) Bury([]cluster.Document, []cluster.Refusal) error { return nil }

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -22,6 +23,8 @@ import (
 
 	"flyball/alerting"
 	"flyball/collector"
+	"flyball/collector/elastic"
+	"flyball/collector/elastic/ecs"
 	"flyball/collector/host"
 	"flyball/collector/store"
 	"flyball/rules"
@@ -49,6 +52,7 @@ type appliance struct {
 	roster    *scaler.Roster
 	collector *collector.Collector
 	groups    *alerting.Groups
+	elastic   *elastic.Shipper
 	fleet     *fleet
 	scaler    *scaler.Scaler
 	listener  net.Listener
@@ -97,15 +101,37 @@ func open(c Config, file string, log *slog.Logger) (_ *appliance, err error) {
 		Shipped: shipped.Files(), Recorded: a.store.Recorded(), State: a.store.RuleQueryable(), Query: a.store.RuleQuery(),
 		Registerer: a.registry, Logger: log,
 	})
+	a.elastic = a.newElastic(c)
 	a.fleet = newFleet(c.Data, log, pool.NewMetrics(a.registry))
 	a.scaler = scaler.New(scaler.Options{
-		Querier: a.store, Journal: a.journal, Roster: a.roster, Wake: a.store.Committed(),
+		Querier: a, Journal: a.journal, Roster: a.roster, Wake: a.store.Committed(),
 		Site: c.Site, Version: version, Logger: log, Registerer: a.registry,
 	})
 	if err := a.apply(c, set); err != nil {
 		return nil, err
 	}
 	return a, errors.Join(a.noteLife("start"), a.noteLoad("start", nil))
+}
+
+// newElastic makes what keeps an Elasticsearch supplied; the configuration's may come and go.
+func (a *appliance) newElastic(c Config) *elastic.Shipper {
+	host, err := os.Hostname()
+	if err != nil {
+		a.log.Warn("the name of this machine is not known, and stands in no document", "err", err)
+	}
+	return elastic.New(elastic.Options{
+		Store: a.store, Journal: a.journal, Members: a.roster.Names, Dir: c.Data,
+		Agent: ecs.Agent{ID: a.journal.Identity(), Host: host, Version: version, Site: c.Site},
+		Log:   a.log.With("component", "elasticsearch"), Metrics: a.registry,
+	})
+}
+
+// Query answers a signal of a rule from where it is read: Elasticsearch, or the store.
+func (a *appliance) Query(ctx context.Context, q rules.Query, at time.Time) (rules.Reading, error) {
+	if _, ok := q.(rules.Elastic); ok {
+		return a.elastic.Query(ctx, q, at)
+	}
+	return a.store.Query(ctx, q, at)
 }
 
 func (a *appliance) newCollector(c Config) (*collector.Collector, error) {
@@ -136,6 +162,10 @@ func (a *appliance) apply(c Config, set *source.Set) error {
 	if err != nil {
 		return err
 	}
+	line, err := a.elastic.Prepare(c.Elasticsearch, slowest(c.Prometheus))
+	if err != nil {
+		return err
+	}
 	scrapes := collector.Config{Prometheus: c.Prometheus, Pools: map[string]collector.Scrape{}, Watch: c.Collect.Kinds}
 	accept := map[string][]string{}
 	for name, p := range c.Pools {
@@ -145,6 +175,9 @@ func (a *appliance) apply(c Config, set *source.Set) error {
 		return err
 	}
 	if err := a.store.Accept(accept); err != nil {
+		return err
+	}
+	if err := a.elastic.Take(line); err != nil {
 		return err
 	}
 	if err := a.collector.Apply(scrapes); err != nil {
@@ -165,6 +198,15 @@ func (a *appliance) apply(c Config, set *source.Set) error {
 	a.config.Store(&c)
 	a.commit, a.ruled = set.Commit, len(set.Scale)
 	return nil
+}
+
+// slowest is the longest interval at which anything is scraped.
+func slowest(c *promconfig.Config) time.Duration {
+	longest := c.GlobalConfig.ScrapeInterval
+	for _, s := range c.ScrapeConfigs {
+		longest = max(longest, s.ScrapeInterval)
+	}
+	return time.Duration(longest)
 }
 
 // ruleFiles are the files of Prometheus rule groups: the user's, those that the
@@ -202,6 +244,7 @@ func (a *appliance) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.collector.Run(ctx) })
 	g.Go(func() error { return a.groups.Run(ctx) })
+	g.Go(func() error { return a.elastic.Run(ctx) })
 	g.Go(func() error { return a.fleet.run(ctx) })
 	g.Go(func() error { return a.scaler.Run(ctx) })
 	g.Go(func() error { return a.serve(ctx, a.listener) })

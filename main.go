@@ -70,10 +70,11 @@ reached, 4 the service refused.`,
 	root.SetOut(io.out)
 	root.SetErr(io.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(runCommand(io), checkCommand(), schemaCommand(), balanceCommand(io), demoCommand())
+	root.AddCommand(runCommand(io), checkCommand(), schemaCommand(), balanceCommand(io), demoCommand(), doctorCommand())
 	for _, c := range root.Commands() {
 		usageOf(c, c.Args)
 	}
+	root.AddCommand(elasticCommand(io))
 	root.AddCommand(clientCommands(io.getenv)...)
 	return root
 }

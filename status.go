@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"flyball/collector/elastic"
 	"flyball/scaler"
 	"flyball/scaler/journal"
 )
@@ -11,6 +12,7 @@ import (
 // An overview is what the service is doing now, as GET /api/flyball/v1/status answers.
 type overview struct {
 	scaler.Status
+	Elasticsearch *elastic.Status `json:"elasticsearch,omitempty"` // nil if none is configured
 }
 
 func (a *appliance) status(w http.ResponseWriter, _ *http.Request) {
@@ -20,5 +22,5 @@ func (a *appliance) status(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(overview{Status: st}) // the client went away
+	_ = json.NewEncoder(w).Encode(overview{st, a.elastic.Status()}) // the client went away
 }

@@ -29,6 +29,21 @@ func (r *Roster) Members() map[string][]rules.Member {
 	return maps.Clone(r.members)
 }
 
+// Names are those of a pool's members; nil if the pool was not looked at yet.
+func (r *Roster) Names(pool string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ms, known := r.members[pool]
+	if !known {
+		return nil
+	}
+	names := make([]string, len(ms))
+	for i, m := range ms {
+		names[i] = m.Name
+	}
+	return names
+}
+
 // Changed is closed at the next change of who is a member, and where.
 func (r *Roster) Changed() <-chan struct{} {
 	r.mu.Lock()

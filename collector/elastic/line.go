@@ -1,0 +1,187 @@
+package elastic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"flyball/collector/elastic/cluster"
+	"flyball/collector/elastic/ecs"
+	"flyball/collector/elastic/events"
+	"flyball/collector/elastic/query"
+	"flyball/collector/elastic/samples"
+	"flyball/collector/elastic/setup"
+	"flyball/collector/elastic/views"
+	"flyball/scaler/journal"
+)
+
+// errNone means that a rule asks an Elasticsearch that is not configured.
+var errNone = errors.New("no Elasticsearch is configured: write the block elasticsearch into flyball.yaml")
+
+// A Line is a connection to one Elasticsearch, and all that goes over it.
+type Line struct {
+	config  Config
+	scrape  time.Duration
+	o       Options
+	metrics metrics
+	cluster *cluster.Cluster
+	events  *events.Shipper
+	query   *query.Querier
+
+	mu      sync.Mutex
+	samples *samples.Shipper // nil until it was resumed
+	views   *views.Runner    // nil until the templates stand
+	unready string           // why they do not
+	left    []string         // what of others stands in our place
+}
+
+// Prepare makes the line of a configuration, and reaches for nothing yet; nil is
+// that of none. What the line at hand is made of gives the line at hand. scrape is
+// the longest scrape interval.
+func (s *Shipper) Prepare(c *Config, scrape time.Duration) (*Line, error) {
+	if c == nil {
+		return nil, nil
+	}
+	if now := s.current(); now != nil && now.scrape == scrape && reflect.DeepEqual(now.config, *c) {
+		return now, nil
+	}
+	l := &Line{config: *c, scrape: scrape, o: s.o, metrics: s.metrics, unready: "not asked yet"}
+	if err := l.connect(); err != nil {
+		return nil, fmt.Errorf("make ready for Elasticsearch: %w", err)
+	}
+	return l, nil
+}
+
+// connect makes the parts, but for the datasets, of which some may be left to others.
+func (l *Line) connect() (err error) {
+	c, o, m := l.config, l.o, l.metrics
+	if l.cluster, err = cluster.New(c.Config, cluster.Options{
+		Log: o.Log, Metrics: m.cluster, Dir: o.Dir, Agent: "flyball/" + o.Agent.Version,
+	}); err != nil {
+		return err
+	}
+	l.events = events.New(events.Options{
+		Journal: o.Journal, Cluster: l.cluster, Namespace: c.Namespace, Agent: o.Agent, Log: o.Log, Metrics: m.events,
+	})
+	l.query = query.New(query.Options{Search: l.cluster, Members: o.Members, Log: o.Log, Metrics: m.query})
+	return nil
+}
+
+// resume goes on where the line before this one, which has ended, had come to. A nil
+// line has nothing to go on with, and one that was resumed goes on.
+func (l *Line) resume() error {
+	if l == nil || l.samples != nil {
+		return nil
+	}
+	c, o := l.config, l.o
+	s, err := samples.New(samples.Options{
+		Source: o.Store, State: o.Journal, Deliver: l.cluster, Config: c.Ship, Namespace: c.Namespace, Agent: o.Agent,
+		Log: o.Log, Metrics: l.metrics.samples, Trouble: l.trouble,
+	})
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.samples = s
+	return nil
+}
+
+// trouble journals a trouble with what is sent.
+func (l *Line) trouble(t samples.Trouble) {
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	if err := l.o.Journal.Note(journal.Ship, "elasticsearch", at, journal.Trouble(t)); err != nil {
+		l.o.Log.Error("trouble with what is sent could not be journalled", "what", t.What, "text", t.Text, "err", err)
+	}
+}
+
+// run answers rules at once, and sends as soon as the templates stand. Nil rests.
+func (l *Line) run(ctx context.Context) error {
+	if l == nil {
+		<-ctx.Done()
+		return nil
+	}
+	defer l.cluster.Close()
+	if err := l.resume(); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return l.query.Run(ctx) })
+	g.Go(func() error {
+		report, ok := l.setUp(ctx)
+		if !ok {
+			return nil
+		}
+		return l.supply(ctx, report)
+	})
+	return g.Wait()
+}
+
+// supply sends what is ours to send: a data stream of somebody else's gets nothing.
+func (l *Line) supply(ctx context.Context, report setup.Report) error {
+	table, err := l.compute(report)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return table.Run(ctx) })
+	if !report.Blocks(l.stream(setup.Events())) {
+		g.Go(func() error { return l.events.Run(ctx) })
+	}
+	if !report.Blocks(l.stream(setup.Samples())) {
+		g.Go(func() error { return l.samples.Run(ctx) })
+	}
+	return g.Wait()
+}
+
+// stream is the name, or the pattern of the names, of a dataset's data streams.
+func (l *Line) stream(d setup.Dataset) string { return d.Pattern(l.config.Namespace) }
+
+// compute makes the part that computes datasets, of those that are ours to send.
+func (l *Line) compute(report setup.Report) (*views.Runner, error) {
+	var table []views.View
+	for _, v := range l.config.table {
+		if !report.Blocks(ecs.Stream{Type: "metrics", Dataset: v.Dataset, Namespace: l.config.Namespace}.Name()) {
+			table = append(table, v)
+		}
+	}
+	r, err := views.New(views.Options{
+		Range: l.o.Store, State: l.o.Journal, Deliver: l.cluster, Views: table, Every: time.Duration(l.config.Views.Every),
+		Scrape: l.scrape, Namespace: l.config.Namespace, Agent: l.o.Agent, Log: l.o.Log, Metrics: l.metrics.views,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.views = r
+	return r, nil
+}
+
+// How long setting up waits after it failed: at first, and at most.
+const (
+	soon  = time.Second
+	later = 30 * time.Second
+)
+
+// setUp writes the templates, as often as it takes; ok is false if ctx ended before.
+func (l *Line) setUp(ctx context.Context) (report setup.Report, ok bool) {
+	for wait := soon; ; wait = min(2*wait, later) {
+		report, err := setup.Apply(ctx, l.cluster, l.config.Streams, l.config.datasets(), l.o.Log)
+		l.stands(report, err)
+		if err == nil || ctx.Err() != nil {
+			return report, err == nil
+		}
+		l.o.Log.Error("Elasticsearch cannot be made ready, and nothing is sent until it is", "again", wait, "err", err)
+		select {
+		case <-ctx.Done():
+			return report, false
+		case <-time.After(wait):
+		}
+	}
+}

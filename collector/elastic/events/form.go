@@ -49,9 +49,12 @@ func (s *Shipper) document(e journal.Entry) (cluster.Document, error) {
 	b := s.o.Agent.Append(nil, stream, e.At, module, "")
 	b = ecs.Source{Host: s.o.Agent.Host, Service: module}.Append(b)
 	common := []Field{
-		{"event.code", string(e.Kind)}, {"event.id", d.ID}, {"event.sequence", e.Seq},
+		{"event.code", string(e.Kind)},
+		{"event.id", d.ID},
+		{"event.sequence", e.Seq},
 		{"event.created", s.o.Now().UTC()},
-		{"labels.pool", poolOf(e)}, {"flyball.target", e.Target},
+		{"labels.pool", poolOf(e)},
+		{"flyball.target", e.Target},
 	}
 	for _, f := range append(common, fields...) {
 		b = appendField(b, f)

@@ -66,12 +66,22 @@ func (p *past) tellDecision(e journal.Entry) ([]Field, error) {
 	begun, over := p.turn(e, now)
 	return []Field{
 		{"message", d.Pool + ": " + d.Line()},
-		{"event.category", []string{host}}, {"event.type", []string{typ}}, {"event.action", string(d.Verdict)},
-		{"event.outcome", outcome}, {"event.reason", string(reason)},
-		{"rule.name", d.Pool}, {"rule.id", d.Rule}, {"labels.commit", d.Commit},
-		{"related.hosts", texts(d.Victims)}, {"trace.id", d.ID},
-		{"flyball.size", d.Size}, {"flyball.wants", d.Wants}, {"flyball.to", d.To},
-		{"flyball.refusals.now", now}, {"flyball.refusals.began", begun}, {"flyball.refusals.ended", over},
+		{"event.category", []string{host}},
+		{"event.type", []string{typ}},
+		{"event.action", string(d.Verdict)},
+		{"event.outcome", outcome},
+		{"event.reason", string(reason)},
+		{"rule.name", d.Pool},
+		{"rule.id", d.Rule},
+		{"labels.commit", d.Commit},
+		{"related.hosts", texts(d.Victims)},
+		{"trace.id", d.ID},
+		{"flyball.size", d.Size},
+		{"flyball.wants", d.Wants},
+		{"flyball.to", d.To},
+		{"flyball.refusals.now", now},
+		{"flyball.refusals.began", begun},
+		{"flyball.refusals.ended", over},
 		{"flyball.explanation", d.Explain()},
 		{"flyball.decision", object(e.Body)},
 	}, nil
@@ -84,7 +94,8 @@ func tellBegin(e journal.Entry) ([]Field, error) {
 	}
 	return append([]Field{
 		{"message", poolOf(e) + ": " + deed(s) + " begins"},
-		{"event.type", []string{began}}, {"event.outcome", unknown},
+		{"event.type", []string{began}},
+		{"event.outcome", unknown},
 		{"flyball.step", object(e.Body)},
 	}, stepFields(e, s)...), nil
 }
@@ -110,7 +121,9 @@ func (p *past) tellEnd(e journal.Entry) ([]Field, error) {
 	}
 	fields := []Field{
 		{"message", poolOf(e) + ": " + deed(s) + " " + how},
-		{"event.type", []string{ended}}, {"event.outcome", outcome}, {"error.message", o.Err},
+		{"event.type", []string{ended}},
+		{"event.outcome", outcome},
+		{"error.message", o.Err},
 		{"flyball.outcome", object(e.Body)},
 	}
 	if took, err := time.ParseDuration(o.Took); err == nil {
@@ -125,8 +138,11 @@ func (p *past) tellEnd(e journal.Entry) ([]Field, error) {
 // stepFields are what the two ends of a step share.
 func stepFields(e journal.Entry, s journal.Step) []Field {
 	return []Field{
-		{"event.category", []string{host}}, {"event.action", string(s.Verb)}, {"event.reason", string(s.Reason)},
-		{"rule.name", poolOf(e)}, {"trace.id", s.Decision},
+		{"event.category", []string{host}},
+		{"event.action", string(s.Verb)},
+		{"event.reason", string(s.Reason)},
+		{"rule.name", poolOf(e)},
+		{"trace.id", s.Decision},
 		{"related.hosts", append(append([]string{}, s.Names...), texts(s.Victims)...)},
 	}
 }
@@ -174,9 +190,13 @@ func tellOrder(e journal.Entry) ([]Field, error) {
 	}
 	return []Field{
 		{"message", whom + ": " + text},
-		{"event.category", []string{configuration}}, {"event.type", []string{change}}, {"event.action", action},
-		{"event.outcome", success}, {"event.reason", o.Why},
-		{"rule.name", poolOf(e)}, {"user.name", o.By},
+		{"event.category", []string{configuration}},
+		{"event.type", []string{change}},
+		{"event.action", action},
+		{"event.outcome", success},
+		{"event.reason", o.Why},
+		{"rule.name", poolOf(e)},
+		{"user.name", o.By},
 		{"flyball.order", object(e.Body)},
 	}, nil
 }
@@ -231,9 +251,14 @@ func tellLoad(e journal.Entry) ([]Field, error) {
 	}
 	return []Field{
 		{"message", text},
-		{"event.category", []string{configuration}}, {"event.type", []string{change}}, {"event.action", "load"},
-		{"event.outcome", outcome}, {"event.reason", l.By},
-		{"labels.commit", l.Commit}, {"error.message", why}, {"file.path", l.File},
+		{"event.category", []string{configuration}},
+		{"event.type", []string{change}},
+		{"event.action", "load"},
+		{"event.outcome", outcome},
+		{"event.reason", l.By},
+		{"labels.commit", l.Commit},
+		{"error.message", why},
+		{"file.path", l.File},
 		{"flyball.load", object(e.Body)},
 	}, nil
 }
@@ -264,7 +289,9 @@ func tellLife(e journal.Entry) ([]Field, error) {
 	}
 	return []Field{
 		{"message", text},
-		{"event.category", []string{category}}, {"event.type", []string{typ}}, {"event.action", l.Act},
+		{"event.category", []string{category}},
+		{"event.type", []string{typ}},
+		{"event.action", l.Act},
 		{"service.version", l.Version},
 		{"flyball.life", object(e.Body)},
 	}, nil
@@ -281,8 +308,12 @@ func tellTrouble(e journal.Entry) ([]Field, error) {
 	}
 	return []Field{
 		{"message", t.Text},
-		{"event.category", []string{process}}, {"event.type", []string{typ}}, {"event.action", t.What}, {"event.outcome", outcome},
-		{"flyball.count", t.Count}, {"flyball.trouble", object(e.Body)},
+		{"event.category", []string{process}},
+		{"event.type", []string{typ}},
+		{"event.action", t.What},
+		{"event.outcome", outcome},
+		{"flyball.count", t.Count},
+		{"flyball.trouble", object(e.Body)},
 	}, nil
 }
 
@@ -294,7 +325,9 @@ func tellOther(e journal.Entry) ([]Field, error) {
 	}
 	return []Field{
 		{"message", text},
-		{"event.type", []string{info}}, {"event.action", string(e.Kind)}, {"trace.id", e.ID},
+		{"event.type", []string{info}},
+		{"event.action", string(e.Kind)},
+		{"trace.id", e.ID},
 		{"flyball.body", object(e.Body)},
 	}, nil
 }

@@ -24,7 +24,7 @@ func statusCommand(o *clientOptions) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var st scaler.Status
+			var st overview
 			if err := c.get(cmd.Context(), "/status", &st); err != nil {
 				return err
 			}
@@ -33,9 +33,9 @@ func statusCommand(o *clientOptions) *cobra.Command {
 			}
 			i := slices.IndexFunc(st.Pools, func(p scaler.PoolStatus) bool { return p.Name == args[0] })
 			if i < 0 {
-				return &exitError{exitRefused, fmt.Errorf("refused: there is no pool %q%s", args[0], others(st))}
+				return &exitError{exitRefused, fmt.Errorf("refused: there is no pool %q%s", args[0], others(st.Status))}
 			}
-			return o.show(cmd.OutOrStdout(), st.Pools[i], func(w io.Writer) error { return printPool(w, st, st.Pools[i]) })
+			return o.show(cmd.OutOrStdout(), st.Pools[i], func(w io.Writer) error { return printPool(w, st.Status, st.Pools[i]) })
 		},
 	}, cobra.MaximumNArgs(1))
 }
@@ -52,14 +52,17 @@ func others(st scaler.Status) string {
 	return ": there are " + strings.Join(names, ", ")
 }
 
-func printStatus(w io.Writer, address string, st scaler.Status) error {
+func printStatus(w io.Writer, address string, st overview) error {
 	head := "flyball " + st.Version
 	if st.Site != "" {
 		head += "   site " + st.Site
 	}
 	fmt.Fprintf(w, "%s   up %s   %s\n", head, span(st.Now.Sub(st.Started)), address)
+	for _, line := range tellElastic(st) {
+		fmt.Fprintln(w, cut(line))
+	}
 	if st.Paused.In(st.Now) {
-		fmt.Fprintln(w, cut("all pools are paused "+tellOrder(st.Paused, st)))
+		fmt.Fprintln(w, cut("all pools are paused "+tellOrder(st.Paused, st.Status)))
 	}
 	if len(st.Pools) == 0 {
 		_, err := fmt.Fprintln(w, "no pools are configured")
@@ -68,12 +71,12 @@ func printStatus(w io.Writer, address string, st scaler.Status) error {
 	fmt.Fprintln(w)
 	rows := [][]string{{"POOL", "MODE", "MEMBERS", "RANGE", "JUDGED", "DECISION"}}
 	for _, p := range st.Pools {
-		rows = append(rows, []string{p.Name, mode(p), states(p.Members), bounds(p), judged(st, p), decided(p)})
+		rows = append(rows, []string{p.Name, mode(p), states(p.Members), bounds(p), judged(st.Status, p), decided(p)})
 	}
 	if err := printTable(w, rows); err != nil {
 		return err
 	}
-	return printOrders(w, st)
+	return printOrders(w, st.Status)
 }
 
 func mode(p scaler.PoolStatus) string {

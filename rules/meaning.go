@@ -26,9 +26,9 @@ func (r Reason) meaning(pool string) string {
 	case MissingData:
 		return "a query failed or answered nothing, so the pool does not shrink; run the query and look at the targets it reads."
 	case LowCoverage:
-		return "too few members were heard of, so the pool does not shrink; find those that are not scraped (`up == 0`)."
+		return "too few members were heard of, so the pool does not shrink; find those that are not scraped (`up == 0`), or whose shipper is silent."
 	case StaleData:
-		return "the newest sample is too old, so the pool does not shrink; find out why scrapes stopped."
+		return "the newest sample is too old, so the pool does not shrink; find out why scrapes, or shipping, stopped."
 	case CorrelatedUnhealthy:
 		return "many members failed at once, so it is not they, and none is replaced or removed; look at the database, the network and the probe."
 	case Held:

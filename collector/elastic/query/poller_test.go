@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,9 @@ import (
 )
 
 // fake answers as Elasticsearch does: the field is a number, and api-1 is at value.
+// Its fields are read and written with change.
 type fake struct {
+	mu     sync.Mutex
 	value  float64
 	delay  time.Duration
 	err    error
@@ -31,11 +34,11 @@ func (f *fake) Do(ctx context.Context, _, path string, body []byte) ([]byte, err
 	if strings.Contains(path, "_field_caps") {
 		return []byte(`{"indices":["m"],"fields":{"load":{"double":{"aggregatable":true,"time_series_metric":"gauge"}},"host.name":{"keyword":{"aggregatable":true}},"@timestamp":{"date":{"aggregatable":true}}}}`), nil
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.asked, f.bodies = append(f.asked, time.Now()), append(f.bodies, string(body))
-	select {
-	case <-ctx.Done():
+	if !f.wait(ctx) {
 		return nil, ctx.Err()
-	case <-time.After(f.delay):
 	}
 	if f.err != nil {
 		return nil, f.err
@@ -45,6 +48,32 @@ func (f *fake) Do(ctx context.Context, _, path string, body []byte) ([]byte, err
 		bucket = ""
 	}
 	return []byte(`{"timed_out":false,"_shards":{"total":1,"failed":0},"aggregations":{"by":{"sum_other_doc_count":0,"buckets":[` + bucket + `]}}}`), nil
+}
+
+// wait lets the delay pass; false if ctx was done before.
+func (f *fake) wait(ctx context.Context) bool {
+	delay := f.delay
+	f.mu.Unlock()
+	defer f.mu.Lock()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(delay):
+		return true
+	}
+}
+
+// change reads or writes the fields.
+func (f *fake) change(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	do()
+}
+
+// times is how often it was asked.
+func (f *fake) times() (n int) {
+	f.change(func() { n = len(f.asked) })
+	return n
 }
 
 func load() rules.Elastic {
@@ -95,7 +124,7 @@ func TestItIsAskedAsOftenAsTheRuleSaysWhoeverWantsToKnow(t *testing.T) {
 	f := &fake{value: 0.5, delay: 100 * time.Millisecond}
 	bubble(t, f, func(t *testing.T, s *Querier) {
 		expect(t, s, "0.5 of 100ms after 100ms") // the first waits
-		f.value = 0.7
+		f.change(func() { f.value = 0.7 })
 		for range 29 {
 			time.Sleep(time.Second)
 			get(t, s)
@@ -108,8 +137,8 @@ func TestItIsAskedAsOftenAsTheRuleSaysWhoeverWantsToKnow(t *testing.T) {
 		if _, err := s.Query(t.Context(), other, time.Now()); err != nil {
 			t.Error(err)
 		}
-		if len(f.asked) != 3 {
-			t.Errorf("it was asked %d times", len(f.asked))
+		if n := f.times(); n != 3 {
+			t.Errorf("it was asked %d times", n)
 		}
 	})
 }
@@ -121,12 +150,12 @@ func TestASlowAnswerIsWaitedForOnceAndShortly(t *testing.T) {
 		expect(t, s, "it has not answered yet after 0s")
 		time.Sleep(4 * time.Second)
 		expect(t, s, "0.5 of 6s after 0s")
-		f.delay = time.Hour
+		f.change(func() { f.delay = time.Hour })
 		time.Sleep(28 * time.Second) // the second ask hangs
 		expect(t, s, "0.5 of 34s after 0s")
 		time.Sleep(15 * time.Second)
 		expect(t, s, "no answer in time: make the search cheaper, or every longer after 0s")
-		if n := len(f.asked); n != 3 { // again a second after the failure
+		if n := f.times(); n != 3 { // again a second after the failure
 			t.Errorf("it was asked %d times", n)
 		}
 	})
@@ -142,28 +171,32 @@ func TestAFailureIsToldAtOnceAndTriedAgainSoonerAndSooner(t *testing.T) {
 	f := &fake{value: 0.01}
 	reg := bubble(t, f, func(t *testing.T, s *Querier) {
 		expect(t, s, "0.01 of 0s after 0s")
-		f.err = &cluster.StatusError{Status: http.StatusServiceUnavailable, Type: "search_phase_execution_exception", Reason: "Partial shards failure"}
+		f.change(func() {
+			f.err = &cluster.StatusError{Status: http.StatusServiceUnavailable, Type: "search_phase_execution_exception", Reason: "Partial shards failure"}
+		})
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
 		expect(t, s, "a part of m did not answer: Partial shards failure after 0s")
-		f.asked = nil
+		f.change(func() { f.asked = nil })
 		began := time.Now()
 		for range 6 {
 			time.Sleep(15 * time.Second)
 			get(t, s)
 		}
 		var at []string
-		for _, x := range f.asked {
-			at = append(at, x.Sub(began).String())
-		}
+		f.change(func() {
+			for _, x := range f.asked {
+				at = append(at, x.Sub(began).String())
+			}
+		})
 		if got, want := strings.Join(at, " "), "1s 3s 7s 15s 31s 1m1s"; got != want {
 			t.Errorf("it was asked again at %s, want %s", got, want)
 		}
-		f.err = nil
+		f.change(func() { f.err = nil })
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
 		expect(t, s, "0.01 of 29s after 0s")
-		f.silent = true
+		f.change(func() { f.silent = true })
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if _, err := s.Query(t.Context(), load(), time.Now()); !errors.Is(err, rules.ErrNoData) {
@@ -203,7 +236,7 @@ func TestAQuestionThatNobodyAsksIsNoLongerAsked(t *testing.T) {
 	reg := bubble(t, f, func(t *testing.T, s *Querier) {
 		get(t, s)
 		time.Sleep(10 * time.Minute)
-		if n := len(f.asked); n != 6 { // until 150 s after
+		if n := f.times(); n != 6 { // until 150 s after
 			t.Errorf("it was asked %d times", n)
 		}
 		expect(t, s, "0.5 of 0s after 0s") // and begins anew

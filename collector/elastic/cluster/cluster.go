@@ -48,10 +48,10 @@ type Document struct {
 // A Refusal is why Elasticsearch does not take a document, and will not however
 // often it is asked. That the document is known already (409) is no refusal.
 type Refusal struct {
-	Status int    // of the item, e.g. 400
-	Type   string // Elasticsearch's word, e.g. document_parsing_exception
-	Reason string // its sentence, and the cause's; cut to 1 KB
-	Field  string // the field that it is about, as far as the reason names one, e.g. prometheus.metrics.up
+	Status int    `json:"status,omitempty"` // of the item, e.g. 400; 0 if we did not send it
+	Type   string `json:"type,omitempty"`   // Elasticsearch's word, e.g. document_parsing_exception
+	Reason string `json:"reason,omitempty"` // its sentence, and the cause's; cut to 1 KB
+	Field  string `json:"field,omitempty"`  // that it is about, as far as the reason names one, e.g. prometheus.metrics.up
 }
 
 // Info is what a cluster says of itself.

@@ -80,14 +80,14 @@ type turn struct {
 // refused.
 func (d *delivery) checked() []int {
 	at := make([]int, 0, len(d.docs))
-	stream := "" // that is known to be well
+	stream, why := "", checkStream("") // the one before, which mostly is the next one's too
 	for i, doc := range d.docs {
-		r := Refusal{}
 		if doc.Stream != stream {
-			r = checkStream(doc.Stream)
+			stream, why = doc.Stream, checkStream(doc.Stream)
 		}
+		r := why
 		if r.Type == "" {
-			stream, r = doc.Stream, checkText(doc)
+			r = checkText(doc)
 		}
 		if r.Type != "" {
 			d.refused[i] = r

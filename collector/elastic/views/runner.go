@@ -43,6 +43,7 @@ type Options struct {
 	Every     time.Duration // distance of the grid's times; default 10 s
 	Scrape    time.Duration // longest scrape interval, which $rate follows; default 15 s
 	Margin    time.Duration // how far behind now views are computed, so that scrapes have ended; default 10 s
+	Begin     time.Time     // where the first ever begins; default: the present
 	Namespace string        // of the data streams
 	Agent     ecs.Agent
 	Log       *slog.Logger     // nil: nothing is logged
@@ -103,8 +104,7 @@ type Runner struct {
 	broken map[string]string // errors of expressions that fail, by view and field
 }
 
-// New makes a Runner that goes on where the one before it stopped. The first ever
-// begins with the present.
+// New makes a Runner that goes on where the one before it stopped.
 func New(o Options) (*Runner, error) {
 	o = o.withDefaults()
 	r := &Runner{o: o, steps: firstSteps, most: mostSteps, broken: map[string]string{}}
@@ -119,7 +119,10 @@ func New(o Options) (*Runner, error) {
 		return nil, fmt.Errorf("begin to compute datasets: %w", err)
 	}
 	if !found {
-		k.Until = o.Now().Add(-o.Margin)
+		k.Until = o.Begin
+		if k.Until.IsZero() {
+			k.Until = o.Now().Add(-o.Margin)
+		}
 	}
 	r.status = Status{Views: len(o.Views), Until: floor(k.Until, o.Every)}
 	if !found {
@@ -206,7 +209,7 @@ func (r *Runner) skip(now time.Time) {
 	r.o.Metrics.skipped.Add(lost.Seconds())
 	r.o.Log.Error("datasets are not computed for times before the reach of their data streams", "from", until, "to", oldest)
 	r.mu.Lock()
-	r.status.Skipped += lost
+	r.status.Skipped += lost.Seconds()
 	r.mu.Unlock()
 	r.move(oldest)
 }

@@ -13,21 +13,26 @@ import (
 
 // Status is how far the datasets are.
 type Status struct {
-	Views     int           // that are computed
-	Until     time.Time     // documents of all times up to this are delivered
-	Documents int           // delivered since the start, known ones among them
-	Refused   int           // refusals of documents or fields of theirs since the start
-	Skipped   time.Duration // too old to be computed, since the start
-	Failing   []string      // views and fields whose expressions fail, with the error
-	Error     string        // last trouble, refusals included; "" if there was none
-	ErrorAt   time.Time
+	Views     int       `json:"views"`             // that are computed
+	Until     time.Time `json:"until"`             // documents of all times up to this are delivered
+	Lag       float64   `json:"lag_seconds"`       // how long ago that was; 0 if there are no views
+	Documents int       `json:"documents"`         // delivered since the start, known ones among them
+	Refused   int       `json:"refused"`           // refusals of documents or fields of theirs since the start
+	Skipped   float64   `json:"skipped_seconds"`   // of time that was too long ago to be computed, since the start
+	Failing   []string  `json:"failing,omitempty"` // views and fields whose expressions fail, with the error
+	Error     string    `json:"error,omitempty"`   // last trouble, refusals included; "" if there was none
+	ErrorAt   time.Time `json:"error_at,omitzero"` // when that was
 }
 
 // Status tells how far the datasets are.
 func (r *Runner) Status() Status {
+	now := r.o.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.status
+	if s.Views > 0 {
+		s.Lag = now.Sub(s.Until).Seconds()
+	}
 	for _, key := range slices.Sorted(maps.Keys(r.broken)) {
 		s.Failing = append(s.Failing, key+": "+r.broken[key])
 	}

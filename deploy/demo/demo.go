@@ -117,7 +117,7 @@ func (s *show) open(ctx context.Context) error {
 		return err
 	}
 	s.view.say("Flyball, its pool and its load start in %s; all of it goes when this ends.", s.stage.dir)
-	s.view.say("Windows are shortened for the demo: scale-in after %s of low load (5m by default), warm-up %s (1m).", inWindow, warmup)
+	s.view.say("Windows are shortened for the demo: scale-in after %s of low load (5m by default), warm-up %s (1m).", inWindow, s.stage.script.warmup)
 	s.api = newAPI(s.stage.listen)
 	var err error
 	if s.props, err = s.stage.set(ctx, s.o); err != nil {
@@ -126,12 +126,36 @@ func (s *show) open(ctx context.Context) error {
 	if err := s.start(); err != nil {
 		return err
 	}
+	return s.ready(ctx)
+}
+
+// ready waits for the first member to take requests, and for what Elasticsearch
+// says of it to be heard.
+func (s *show) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	return poll(ctx, 100*time.Millisecond, "the first member to take requests", func() bool {
+	err := poll(ctx, 100*time.Millisecond, "the first member to take requests", func() bool {
 		st, err := s.api.status(ctx)
 		return err == nil && len(admitted(st)) > 0
 	})
+	if err != nil || s.stage.elastic == nil {
+		return err
+	}
+	ctx, cancel = context.WithTimeout(ctx, 90*time.Second)
+	defer cancel()
+	last := "nothing was judged"
+	err = poll(ctx, 100*time.Millisecond, "the signal to be read from Elasticsearch", func() bool {
+		st, err := s.api.status(ctx)
+		if err != nil || st.Decision == nil {
+			return false
+		}
+		last = st.Decision.Line()
+		return heard(*st.Decision)
+	})
+	if err != nil {
+		return fmt.Errorf("%w (%s)", err, last)
+	}
+	return nil
 }
 
 func (s *show) start() (err error) {

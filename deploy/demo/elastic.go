@@ -181,8 +181,8 @@ func (e *elastic) remove(ctx context.Context) (left string, err error) {
 		switch {
 		case ok && a.status == http.StatusNotFound: // there was none
 		case ok:
-			return fmt.Sprintf("the data streams %s and %s and their templates flyball-*%s* are left: %v",
-				e.metrics(), e.events(), e.Namespace, a), nil
+			return fmt.Sprintf("data streams %s and %s, and templates flyball-*%s*: asked to delete them, it answers %d",
+				e.metrics(), e.events(), e.Namespace, a.status), nil
 		case err != nil:
 			return "", err
 		}

@@ -19,6 +19,7 @@ type script struct {
 	kill    time.Duration // when the demo kills its own Flyball
 	cut     time.Duration // when Elasticsearch is cut off; 0: it is not
 	mend    time.Duration // when it is reached again
+	warmup  time.Duration // of the rule
 	crosses float64       // requests a second above which the first member is to get help
 	wanted  string        // of a member
 }
@@ -35,6 +36,7 @@ func threeMinutes() script {
 			{"CALM", 10, 10, 50 * time.Second},
 		},
 		kill:    70 * time.Second,
+		warmup:  5 * time.Second,
 		crosses: perMember * (least + 0.25),
 		wanted:  fmt.Sprintf("%d/s per member", perMember),
 	}
@@ -54,6 +56,7 @@ func byElastic() script {
 		kill:    60 * time.Second,
 		cut:     73 * time.Second,
 		mend:    95 * time.Second,
+		warmup:  10 * time.Second,
 		crosses: serves * busyAbove / 100,
 		wanted:  fmt.Sprintf("%d%%-%d%% busy", busyBelow, busyAbove),
 	}

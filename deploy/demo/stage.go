@@ -17,7 +17,6 @@ import (
 // two or three minutes show both directions.
 const (
 	inWindow  = 10 * time.Second
-	warmup    = 5 * time.Second
 	serves    = 20 // requests a second that one member can serve
 	perMember = 14 // that it is to take
 	busyAbove = 65 // percent of its time that a worker is busy, above which members are added
@@ -106,7 +105,7 @@ func (s *stage) write(name, from string, o Options) error {
 		"Listen": s.listen, "Balance": s.balance, "Dir": s.dir, "App": o.App, "Image": s.image,
 		"Socket": o.Socket, "Network": o.Network, "Store": strings.Join(o.store(s.dir), ", "), "Hold": o.hold(),
 		"Elastic": s.elastic, "PerMember": perMember, "Above": busyAbove, "Below": busyBelow,
-		"Min": least, "Max": most, "InWindow": inWindow, "Warmup": warmup,
+		"Min": least, "Max": most, "InWindow": inWindow, "Warmup": s.script.warmup,
 	}); err != nil {
 		return err
 	}

@@ -224,8 +224,8 @@ func (v *view) concludeElastic(r elasticReport) {
 	}
 	fmt.Fprintf(v.out, "Elasticsearch was cut off for %.0fs: %d judgements held the pool (%s), %d did not; %s.\n",
 		r.Cut, r.Held, rules.MissingData, r.NotHeld, went)
-	fmt.Fprintf(v.out, "It has %s documents of metrics, of %s samples of http_workers %d lost; %d events, %d lost, %d doubled.\n",
-		thousands(r.Documents), thousands(r.Samples+r.SamplesLost), r.SamplesLost, r.Events, r.EventsLost, r.EventsDoubled)
+	fmt.Fprintf(v.out, "In it are %s documents of metrics, %s of %s samples of http_workers among them, and %d of %d events, %d of them doubled.\n",
+		thousands(r.Documents), thousands(r.Samples), thousands(r.Samples+r.SamplesLost), r.Events, r.Events+r.EventsLost, r.EventsDoubled)
 }
 
 func (v *view) paint(code, s string) string {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -100,7 +101,7 @@ func Compare(ctx context.Context, store storage.Queryable, es Asker, stream stri
 
 // series compares one series of the store.
 func (r *Report) series(ls labels.Labels, it chunkenc.Iterator, from, to int64, there map[string]found) {
-	name, rest := ls.Get(labels.MetricName), ls.MatchLabels(false, labels.MetricName).Map()
+	name, rest := ls.Get(model.MetricNameLabel), ls.MatchLabels(false, model.MetricNameLabel).Map()
 	any := false
 	for t := it.Next(); t != chunkenc.ValNone; t = it.Next() {
 		at := it.AtT()

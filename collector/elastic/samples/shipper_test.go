@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
@@ -61,7 +62,7 @@ func (w *world) run(s *Shipper, d time.Duration) {
 
 // named makes labels of a name and pairs.
 func named(name string, pairs ...string) labels.Labels {
-	return labels.FromStrings(append([]string{labels.MetricName, name}, pairs...)...)
+	return labels.FromStrings(append([]string{model.MetricNameLabel, name}, pairs...)...)
 }
 
 func TestSamplesThatShareLabelsAndTimeAreOneDocument(t *testing.T) {

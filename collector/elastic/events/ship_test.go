@@ -93,13 +93,13 @@ func TestWhatMayHaveBeenSentIsLookedUpAndNothingElse(t *testing.T) {
 		st.away = cluster.ErrUnanswered
 	})
 	ok(t, j.Note(journal.Load, "", epoch, nil))
-	eventually(t, "the failure is told", func() bool { return s.Status().Err != "" })
-	if st := s.Status(); st.Behind != 1 || !strings.Contains(st.Err, "not answered") || st.Since.IsZero() {
+	eventually(t, "the failure is told", func() bool { return s.Status().Error != "" })
+	if st := s.Status(); st.Behind != 1 || !strings.Contains(st.Error, "not answered") || st.Since.IsZero() {
 		t.Errorf("status %+v", st)
 	}
 	st.set(func() { st.away = nil })
 	eventually(t, "all is sent", shipped(s))
-	if got := s.Status(); st.asked() != searches+1 || got.Err != "" || got.Sent != 241 {
+	if got := s.Status(); st.asked() != searches+1 || got.Error != "" || got.Sent != 241 {
 		t.Errorf("%d searches, status %+v", st.asked()-searches, got)
 	}
 	onceEach(t, j, st.times())
@@ -118,7 +118,7 @@ func TestALookUpThatIsNotWholeSendsNothing(t *testing.T) {
 			ok(t, j.Note(journal.Load, "", epoch, nil))
 			s := hasty(j, st)
 			defer run(t, s)()
-			eventually(t, "the failure is told", func() bool { return strings.Contains(s.Status().Err, "look up") })
+			eventually(t, "the failure is told", func() bool { return strings.Contains(s.Status().Error, "look up") })
 			st.set(func() { st.answer = "" })
 			eventually(t, "all is sent", shipped(s))
 			st.set(func() {
@@ -232,12 +232,12 @@ func TestACursorThatCannotBeKeptStopsNothing(t *testing.T) {
 	path := filepath.Join(dir, "journal.db")
 	ok(t, os.Rename(path, path+".away"))
 	ok(t, s.ship(t.Context(), es[:1]))
-	if got := s.Status(); got.Sent != 1 || got.Cursor != 1 || !strings.Contains(got.Err, "keep the place") {
+	if got := s.Status(); got.Sent != 1 || got.Cursor != 1 || !strings.Contains(got.Error, "keep the place") {
 		t.Errorf("status %+v", got)
 	}
 	ok(t, os.Rename(path+".away", path))
 	ok(t, s.ship(t.Context(), es[1:]))
-	if got := s.Status(); got.Sent != 2 || got.Err != "" {
+	if got := s.Status(); got.Sent != 2 || got.Error != "" {
 		t.Errorf("status %+v", got)
 	}
 	if at, err := j.Cursor(who); at != 2 || err != nil {
@@ -314,7 +314,7 @@ flyball_elastic_events_lag_seconds %v
 	stop := run(t, s)
 	ok(t, j.Note(journal.Load, "", epoch, nil))
 	ok(t, j.Note(journal.Load, "", epoch.Add(30*time.Second), nil))
-	eventually(t, "the failure is told", func() bool { return s.Status().Err != "" })
+	eventually(t, "the failure is told", func() bool { return s.Status().Error != "" })
 	told(60, 2)
 	st.set(func() { st.away = nil })
 	eventually(t, "all is sent", shipped(s))

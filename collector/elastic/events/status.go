@@ -8,16 +8,16 @@ import (
 
 // Status is how far the entries are sent, for people.
 type Status struct {
-	Cursor  journal.Seq `json:"cursor"`         // up to here all is there
-	Newest  journal.Seq `json:"newest"`         // of the journal
-	Behind  int64       `json:"behind"`         // entries that are not there yet
-	Lag     float64     `json:"lag_seconds"`    // age of the oldest of them; 0 if there is none
-	Sent    int64       `json:"sent"`           // since the start: documents created,
-	Known   int64       `json:"known"`          // that were there already,
-	Refused int64       `json:"refused"`        // that Elasticsearch does not take,
-	Lost    int64       `json:"lost"`           // that aged out before they were sent
-	Err     string      `json:"err,omitempty"`  // why nothing is sent at present
-	Since   time.Time   `json:"since,omitzero"` // when that began
+	Cursor  journal.Seq `json:"cursor"`          // up to here all is there
+	Newest  journal.Seq `json:"newest"`          // of the journal
+	Behind  int64       `json:"behind"`          // entries that are not there yet
+	Lag     float64     `json:"lag_seconds"`     // age of the oldest of them; 0 if there is none
+	Sent    int64       `json:"sent"`            // since the start: documents created,
+	Known   int64       `json:"known"`           // that were there already,
+	Refused int64       `json:"refused"`         // that Elasticsearch does not take,
+	Lost    int64       `json:"lost"`            // that aged out before they were sent
+	Error   string      `json:"error,omitempty"` // why nothing is sent at present
+	Since   time.Time   `json:"since,omitzero"`  // when that began
 }
 
 // Status tells how far the entries are sent.
@@ -28,7 +28,7 @@ func (s *Shipper) Status() Status {
 		Sent: s.counts.sent, Known: s.counts.known, Refused: s.counts.refused, Lost: s.counts.lost,
 	}
 	if s.last != nil {
-		st.Err, st.Since = s.last.Error(), s.since
+		st.Error, st.Since = s.last.Error(), s.since
 	}
 	read := s.sure
 	s.mu.Unlock()

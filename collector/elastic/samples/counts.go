@@ -69,28 +69,28 @@ func (p *progress) Describe(out chan<- *prometheus.Desc) { out <- p.lag }
 // Collect tells the lag, if there is a shipper.
 func (p *progress) Collect(out chan<- prometheus.Metric) {
 	if s := p.of.Load(); s != nil {
-		out <- prometheus.MustNewConstMetric(p.lag, prometheus.GaugeValue, s.Status().Lag.Seconds())
+		out <- prometheus.MustNewConstMetric(p.lag, prometheus.GaugeValue, s.Status().Lag)
 	}
 }
 
 // Status tells how far shipping is, since this process began or was reloaded.
 type Status struct {
-	Cursor    time.Time         // all before was sent, but for what is dirty
-	Lag       time.Duration     // of the cursor behind the present
-	Samples   uint64            // acknowledged
-	Documents uint64            // acknowledged
-	Repaired  uint64            // of the samples, those that came late
-	Skipped   map[string]uint64 // samples that are not sent, by why: stale, nan, infinite, duplicate
-	Buried    uint64            // samples that went to the dead letters
-	Lost      Loss
-	Dirty     int    // stretches to be read again
-	Err       string // what keeps it from going on; "" if nothing does
+	Cursor    time.Time         `json:"cursor"`      // all before was sent, but for what is dirty
+	Lag       float64           `json:"lag_seconds"` // of the cursor behind the present
+	Samples   uint64            `json:"samples"`     // acknowledged
+	Documents uint64            `json:"documents"`   // acknowledged
+	Repaired  uint64            `json:"repaired"`    // of the samples, those that came late
+	Skipped   map[string]uint64 `json:"skipped"`     // samples that are not sent, by why: stale, nan, infinite, duplicate
+	Buried    uint64            `json:"buried"`      // samples that went to the dead letters
+	Lost      Loss              `json:"lost"`
+	Dirty     int               `json:"dirty"`           // stretches to be read again
+	Error     string            `json:"error,omitempty"` // what keeps it from going on; "" if nothing does
 }
 
 // A Loss is what could not be sent in time.
 type Loss struct {
-	Samples uint64 // as far as they can be counted
-	Length  time.Duration
+	Samples uint64  `json:"samples"` // as far as they can be counted
+	Seconds float64 `json:"seconds"` // length of what was lost
 }
 
 // counts count for metrics and status at once.
@@ -155,15 +155,15 @@ func (c *counts) lost(why string, samples int, length time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.status.Lost.Samples += uint64(samples)
-	c.status.Lost.Length += length
+	c.status.Lost.Seconds += length.Seconds()
 }
 
 // failed notes what keeps the shipper from going on; nil: nothing does.
 func (c *counts) failed(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.status.Err = ""
+	c.status.Error = ""
 	if err != nil {
-		c.status.Err = err.Error()
+		c.status.Error = err.Error()
 	}
 }

@@ -142,7 +142,7 @@ func (s *Shipper) Status() Status {
 	s.counts.mu.Unlock()
 	k := s.ledger.get()
 	st.Cursor = time.UnixMilli(k.Cursor).UTC()
-	st.Lag = max(0, s.o.Now().Sub(st.Cursor))
+	st.Lag = max(0, s.o.Now().Sub(st.Cursor)).Seconds()
 	st.Dirty = len(k.Dirty)
 	return st
 }

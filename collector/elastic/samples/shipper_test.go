@@ -83,7 +83,7 @@ func TestSamplesThatShareLabelsAndTimeAreOneDocument(t *testing.T) {
 				t.Errorf("%+v", d)
 			}
 		}
-		if st := s.Status(); st.Samples != 3 || st.Documents != 2 || st.Lag > time.Minute || w.es.asked != 0 {
+		if st := s.Status(); st.Samples != 3 || st.Documents != 2 || st.Lag > 60 || w.es.asked != 0 {
 			t.Errorf("%+v, %d lookups", st, w.es.asked)
 		}
 	})

@@ -99,7 +99,9 @@ func New(c Config, o Options) (*Cluster, error) {
 	}
 	k := &Cluster{config: c, options: o, client: client, wire: w, pace: usualPace()}
 	k.health.status.URLs = c.shown()
-	k.grave.dir = o.Dir
+	if k.grave.dir = o.Dir; o.Dir != "" {
+		k.health.status.Letters = lettersOf(o.Dir)
+	}
 	return k, nil
 }
 

@@ -8,17 +8,18 @@ import (
 // Status is how a Cluster stands since New.
 type Status struct {
 	URLs      []string  `json:"urls"`
-	Reachable bool      `json:"reachable"`         // whether the newest request was answered as it should be
-	Since     time.Time `json:"since,omitzero"`    // since when that is so; zero if nothing was asked yet
-	Error     string    `json:"error,omitempty"`   // the last one, in one line, with what to do
-	ErrorAt   time.Time `json:"error_at,omitzero"` // when that was
-	Created   uint64    `json:"created"`           // documents that were created,
-	Known     uint64    `json:"known"`             // that were there already,
-	Refused   uint64    `json:"refused"`           // that were refused for good,
-	Buried    uint64    `json:"buried"`            // and that were written to the file of dead letters
-	Retried   uint64    `json:"retried"`           // how often a document had to be sent again
-	Requests  uint64    `json:"requests"`          // of all kinds
-	Bytes     uint64    `json:"bytes"`             // of their bodies, as sent
+	Reachable bool      `json:"reachable"`              // whether the newest request was answered as it should be
+	Since     time.Time `json:"since,omitzero"`         // since when that is so; zero if nothing was asked yet
+	Error     string    `json:"error,omitempty"`        // the last one, in one line, with what to do
+	ErrorAt   time.Time `json:"error_at,omitzero"`      // when that was
+	Created   uint64    `json:"created"`                // documents that were created,
+	Known     uint64    `json:"known"`                  // that were there already,
+	Refused   uint64    `json:"refused"`                // that were refused for good,
+	Buried    uint64    `json:"buried"`                 // and that were written to the file of dead letters
+	Letters   string    `json:"dead_letters,omitempty"` // that file
+	Retried   uint64    `json:"retried"`                // how often a document had to be sent again
+	Requests  uint64    `json:"requests"`               // of all kinds
+	Bytes     uint64    `json:"bytes"`                  // of their bodies, as sent
 }
 
 // health keeps the status.

@@ -132,6 +132,7 @@ func TestErrorsAreRead(t *testing.T) {
 			403, `{"error":{"root_cause":[{"type":"x"}],"type":"cluster_block_exception","reason":"blocked by: [FORBIDDEN/6/cluster read-only (api)];"},"status":403}`,
 			"Elasticsearch answers 403 Forbidden: cluster_block_exception: blocked by: [FORBIDDEN/6/cluster read-only (api)];: somebody blocked the index",
 		},
+		{403, `{"error":{"type":"security_exception","reason":"unauthorized"}}`, "unauthorized: give the key or the user the privileges auto_configure, create_doc, read, view_index_metadata and manage on"},
 		{405, `{"error":"Incorrect HTTP method for uri [/_bulk]","status":405}`, "Elasticsearch answers 405 Method Not Allowed: Incorrect HTTP method for uri [/_bulk]"},
 		{400, `{"error":{"type":"a","reason":"b","caused_by":{"type":"c","reason":"d","caused_by":{"reason":"b"}}}}`, "Elasticsearch answers 400 Bad Request: a: b: d"},
 		{502, `<html>secret</html>`, "Elasticsearch answers 502 Bad Gateway"},

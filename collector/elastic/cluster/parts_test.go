@@ -261,6 +261,38 @@ func TestDeadLettersAreKeptAndBounded(t *testing.T) {
 	}
 }
 
+func TestDeadLettersAreCountedAndTheNewestIsTold(t *testing.T) {
+	dir := t.TempDir()
+	none, err := DeadLetters(dir)
+	if err != nil || none.Count != 0 || !none.At.IsZero() {
+		t.Fatalf("of an empty folder: %+v, %v", none, err)
+	}
+	c, err := New(Config{URLs: []string{"http://127.0.0.1:1"}}, Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, earlierName), []byte("{}\n{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	docs := []Document{{"logs-a-b", "x", []byte(`{"a":1}`)}, {"logs-c-d", "", []byte(`{}`)}}
+	if err := c.Bury(docs, []Refusal{{Status: 400, Type: "first"}, {Status: 400, Type: "last", Reason: "no"}}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := DeadLetters(dir)
+	if err != nil || got.Count != 4 || got.File != c.Status().Letters || !filepath.IsAbs(got.File) {
+		t.Errorf("%+v, %v; the status says %s", got, err, c.Status().Letters)
+	}
+	if got.Stream != "logs-c-d" || got.Refusal.Type != "last" || got.Refusal.Reason != "no" || time.Since(got.At) > time.Minute {
+		t.Errorf("the newest is %+v", got)
+	}
+	if err := os.WriteFile(got.File, []byte("{}\nno JSON\n{\"at\":"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := DeadLetters(dir); err != nil || got.Count != 4 {
+		t.Errorf("with a line that is cut: %+v, %v", got, err)
+	}
+}
+
 func TestDeadLettersThatCannotBeKeptAreAnError(t *testing.T) {
 	c := reach(t, time.Second, "http://127.0.0.1:1")
 	docs, why := []Document{{Stream: "logs-a-b", Body: []byte("{}")}}, []Refusal{{Status: 400}}

@@ -45,7 +45,8 @@ func advice(status int, typ string) string {
 	case typ == "cluster_block_exception":
 		return "somebody blocked the index, or the cluster did for want of disk: see GET /_cluster/settings and GET /<index>/_settings"
 	case status == http.StatusForbidden:
-		return "give the key or the user the privileges auto_configure, create_doc and view_index_metadata on the data stream"
+		return "give the key or the user the privileges auto_configure, create_doc, read, view_index_metadata and manage on the data streams, " +
+			"and monitor and manage_index_templates on the cluster: `flyball doctor` names what is missing"
 	case typ == "index_not_found_exception":
 		return "no template makes a data stream of that name: run `flyball elastic setup`"
 	case status == http.StatusProxyAuthRequired:

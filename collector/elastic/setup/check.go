@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"flyball/collector/elastic/cluster"
 )
 
 // A Finding is what one check found.
@@ -38,7 +40,7 @@ func Check(ctx context.Context, c Client, s Streams, ds []Dataset, at time.Time)
 	if s.ILMPolicy != "" {
 		fs = append(fs, checked("policy", s.ILMPolicy+" is there", checkPolicy(ctx, c, s.ILMPolicy)))
 	}
-	fs = append(fs, clock(info.Skew), rights(ctx, c, s, ds))
+	fs = append(fs, clock(info), rights(ctx, c, s, ds))
 	fs = append(fs, templates(ctx, c, s, ds)...)
 	for _, d := range ds {
 		fs = append(fs, newest(ctx, c, d, s.Namespace, at))
@@ -63,7 +65,11 @@ func checked(what, text string, err error) Finding {
 	return bad(what, text, hint)
 }
 
-func clock(skew time.Duration) Finding {
+func clock(info cluster.Info) Finding {
+	skew := info.Skew
+	if !info.Clocked {
+		return good("clock", "the server does not tell its time: whether it is ours is not known")
+	}
 	text := fmt.Sprintf("the server's clock is %s ahead of ours", skew.Round(100*time.Millisecond))
 	if skew < 0 {
 		text = fmt.Sprintf("the server's clock is %s behind ours", (-skew).Round(100*time.Millisecond))

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"flyball/collector/elastic/cluster"
 )
 
 // of returns the findings about something.
@@ -86,8 +88,11 @@ func TestClocksMayDifferALittle(t *testing.T) {
 		{6 * time.Second, false, "the server's clock is 6s ahead of ours"},
 		{-time.Hour, false, "the server's clock is 1h0m0s behind ours"},
 	} {
-		if f := clock(tt.skew); f.OK != tt.ok || f.Text != tt.text || !f.OK && f.Hint == "" {
+		if f := clock(cluster.Info{Skew: tt.skew, Clocked: true}); f.OK != tt.ok || f.Text != tt.text || !f.OK && f.Hint == "" {
 			t.Errorf("%s: %+v", tt.skew, f)
 		}
+	}
+	if f := clock(cluster.Info{}); !f.OK || !strings.Contains(f.Text, "not known") {
+		t.Errorf("a server that does not tell its time: %+v", f)
 	}
 }

@@ -24,7 +24,8 @@ func doctorCommand() *cobra.Command {
 		Short: "Look at what Flyball depends on, and say what is wrong and how to mend it",
 		Long: `Ask the Elasticsearch of the configuration whether it is reached, which version
 it is, what we may do there, whether the templates are as they should be, whose
-clock is ahead, and how old the newest documents are. Nothing is changed.`,
+clock is ahead, how old the newest documents are, and whether it refused any: those
+are in the file of dead letters. Nothing is changed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(file)
@@ -49,7 +50,7 @@ func examine(ctx context.Context, w io.Writer, c Config) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	found, err := elastic.Check(ctx, *c.Elasticsearch, version, now())
+	found, err := elastic.Check(ctx, *c.Elasticsearch, c.Data, version, now())
 	if err != nil {
 		return err
 	}

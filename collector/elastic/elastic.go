@@ -65,10 +65,12 @@ type Shipper struct {
 
 // New makes a shipper that has nothing to do until it is given a line.
 func New(o Options) *Shipper {
-	return &Shipper{o: o, moved: make(chan struct{}, 1), metrics: metrics{
+	s := &Shipper{o: o, moved: make(chan struct{}, 1), metrics: metrics{
 		cluster: cluster.NewMetrics(o.Metrics), samples: samples.NewMetrics(o.Metrics), views: views.NewMetrics(o.Metrics),
 		events: events.NewMetrics(o.Metrics), query: query.NewMetrics(o.Metrics),
 	}}
+	o.Metrics.MustRegister(newReadiness(s))
+	return s
 }
 
 // Take replaces the line; the one at hand may be given again, and goes on. Nil is no

@@ -37,7 +37,8 @@ type Line struct {
 	samples *samples.Shipper // nil until it was resumed
 	views   *views.Runner    // nil until the templates stand
 	unready string           // why they do not
-	left    []string         // what of others stands in our place
+	again   time.Time        // when they are written again; zero if they stand
+	report  setup.Report     // what stands, and what of others stands in our place
 }
 
 // Prepare makes the line of a configuration, and reaches for nothing yet; nil is
@@ -163,20 +164,32 @@ func (l *Line) compute(report setup.Report) (*views.Runner, error) {
 	return r, nil
 }
 
-// How long setting up waits after it failed: at first, and at most.
+// How long setting up waits after it failed: at first, at most, and where somebody
+// must upgrade the server, or make what the configuration names.
 const (
-	soon  = time.Second
-	later = 30 * time.Second
+	soon   = time.Second
+	later  = 30 * time.Second
+	rarely = 5 * time.Minute
 )
+
+// patience is how long to wait after setting up failed, wait being how long was
+// waited before.
+func patience(wait time.Duration, err error) time.Duration {
+	if errors.Is(err, setup.ErrServer) {
+		return rarely
+	}
+	return min(max(2*wait, soon), later)
+}
 
 // setUp writes the templates, as often as it takes; ok is false if ctx ended before.
 func (l *Line) setUp(ctx context.Context) (report setup.Report, ok bool) {
-	for wait := soon; ; wait = min(2*wait, later) {
+	for wait := time.Duration(0); ; {
 		report, err := setup.Apply(ctx, l.cluster, l.config.Streams, l.config.datasets(), l.o.Log)
-		l.stands(report, err)
-		if err == nil || ctx.Err() != nil {
+		if wait = patience(wait, err); err == nil || ctx.Err() != nil {
+			l.stands(report, err, time.Time{})
 			return report, err == nil
 		}
+		l.stands(report, err, time.Now().Add(wait))
 		l.o.Log.Error("Elasticsearch cannot be made ready, and nothing is sent until it is", "again", wait, "err", err)
 		select {
 		case <-ctx.Done():

@@ -2,6 +2,7 @@ package elastic
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -22,14 +23,34 @@ func SetUp(ctx context.Context, c Config, version string, log *slog.Logger) (set
 	return setup.Apply(ctx, es, c.Streams, c.datasets(), log)
 }
 
-// Check looks at the Elasticsearch of c, and changes nothing.
-func Check(ctx context.Context, c Config, version string, at time.Time) ([]setup.Finding, error) {
+// Check looks at the Elasticsearch of c, and at the dead letters in dir. It changes
+// nothing.
+func Check(ctx context.Context, c Config, dir, version string, at time.Time) ([]setup.Finding, error) {
 	es, err := dial(c, version, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
 	defer es.Close()
-	return setup.Check(ctx, es, c.Streams, c.datasets(), at), nil
+	return append(setup.Check(ctx, es, c.Streams, c.datasets(), at), letters(dir, at)), nil
+}
+
+// letters is the finding of what Elasticsearch refused.
+func letters(dir string, at time.Time) setup.Finding {
+	f := setup.Finding{What: "dead letters"}
+	all, err := cluster.DeadLetters(dir)
+	switch {
+	case err != nil:
+		f.Text, f.Hint = err.Error(), "run it as the user that Flyball runs as"
+	case all.Count == 0:
+		f.OK, f.Text = true, "there are none"
+	default:
+		f.Text = fmt.Sprintf("%d in %s", all.Count, all.File)
+		if !all.At.IsZero() {
+			f.Text += fmt.Sprintf(", the newest %s ago, for %s: %s: %s", at.Sub(all.At).Round(time.Second), all.Stream, all.Refusal.Type, all.Refusal.Reason)
+		}
+		f.Hint = "Elasticsearch refused these documents for good: mend the mapping (of our data streams in the component template that ends in @custom), or leave what it refuses out (elasticsearch.ship); then remove the file"
+	}
+	return f
 }
 
 func dial(c Config, version string, log *slog.Logger) (*cluster.Cluster, error) {

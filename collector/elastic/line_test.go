@@ -1,0 +1,129 @@
+package elastic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"flyball/collector/elastic/cluster"
+	"flyball/collector/elastic/setup"
+)
+
+func TestAServerThatCannotDoItIsAskedRarely(t *testing.T) {
+	passing, lacking := errors.New("connection refused"), fmt.Errorf("set up: %w: version 7.17.0", setup.ErrServer)
+	for _, c := range []struct {
+		before time.Duration
+		err    error
+		want   time.Duration
+	}{
+		{0, passing, time.Second},
+		{time.Second, passing, 2 * time.Second},
+		{20 * time.Second, passing, 30 * time.Second},
+		{30 * time.Second, passing, 30 * time.Second},
+		{0, lacking, 5 * time.Minute},
+		{30 * time.Second, lacking, 5 * time.Minute},
+		{5 * time.Minute, passing, 30 * time.Second},
+	} {
+		if got := patience(c.before, c.err); got != c.want {
+			t.Errorf("after %s and %v: %s, want %s", c.before, c.err, got, c.want)
+		}
+	}
+}
+
+func TestAServerThatIsTooOldIsToldWithWhatToDoAndWhenItIsAskedAgain(t *testing.T) {
+	old := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Elastic-Product", "Elasticsearch")
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"cluster_name": "old", "version": {"number": "7.17.0"}}`)) // the client may have gone
+	}))
+	t.Cleanup(old.Close)
+	es, err := cluster.New(cluster.Config{URLs: []string{old.URL}}, cluster.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer es.Close()
+	l := &Line{cluster: es, o: Options{Log: slog.New(slog.DiscardHandler)}, unready: "not asked yet"}
+	reg := prometheus.NewRegistry()
+	s := &Shipper{}
+	reg.MustRegister(newReadiness(s))
+	if n, err := testutil.GatherAndCount(reg); n != 0 || err != nil {
+		t.Errorf("without an Elasticsearch there are %d metrics: %v", n, err)
+	}
+	s.line = l
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan bool, 1)
+	go func() {
+		_, ok := l.setUp(ctx)
+		done <- ok
+	}()
+	deadline := time.Now().Add(10 * time.Second)
+	told := func() (string, time.Time) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.unready, l.again
+	}
+	why, again := told()
+	for again.IsZero() && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond)
+		why, again = told()
+	}
+	if !strings.Contains(why, "upgrade it to 8.14") || time.Until(again) < 4*time.Minute {
+		t.Errorf("the status says %q, again at %s", why, again)
+	}
+	if got := testutil.ToFloat64(newReadiness(s)); got != 0 {
+		t.Errorf("ready is %g", got)
+	}
+	cancel()
+	if <-done {
+		t.Error("the templates stand on a server that is too old")
+	}
+	l.stands(setup.Report{}, nil, time.Time{})
+	if got := testutil.ToFloat64(newReadiness(s)); got != 1 {
+		t.Errorf("once the templates stand, ready is %g", got)
+	}
+}
+
+func TestDoctorFindsDeadLetters(t *testing.T) {
+	dir, at := t.TempDir(), time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
+	c := Config{Config: cluster.Config{URLs: []string{"http://127.0.0.1:1"}}}
+	last := func() setup.Finding {
+		t.Helper()
+		fs, err := Check(t.Context(), c, dir, "test", at)
+		if err != nil || len(fs) != 2 || fs[0].OK {
+			t.Fatalf("%+v, %v", fs, err)
+		}
+		return fs[1]
+	}
+	if f := last(); !f.OK || f.Text != "there are none" {
+		t.Errorf("without any: %+v", f)
+	}
+	file := filepath.Join(dir, "dead-letters.ndjson")
+	text := "{}\n" + `{"at": "2026-11-20T09:50:00Z", "stream": "metrics-a-b", "refusal": {"type": "document_parsing_exception", "reason": "no number"}, "document": {}}` + "\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "2 in " + file + ", the newest 10m0s ago, for metrics-a-b: document_parsing_exception: no number"
+	if f := last(); f.OK || f.Text != want || !strings.Contains(f.Hint, "remove the file") {
+		t.Errorf("%+v, want %q", f, want)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(file, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if f := last(); f.OK || f.Hint == "" {
+		t.Errorf("of a file that cannot be read: %+v", f)
+	}
+}

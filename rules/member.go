@@ -29,12 +29,22 @@ type Member struct {
 	Born  time.Time `json:"born,omitzero"`  // when the provider made it
 	Open  *int      `json:"open,omitempty"` // requests in progress as its balancer counts them; nil is unknown
 	Note  string    `json:"note,omitempty"` // pid, droplet or exit status, for people
+
+	Version string `json:"version,omitempty"` // the template that it was made by; "" is unknown
 }
 
-// Terms is what a provider can do for a pool.
+// Terms is what a provider can do for a pool, and what it knows of it.
 type Terms struct {
 	Names   bool `json:"names"`   // takes the names of new members
 	Victims bool `json:"victims"` // takes the members to remove
 	Drains  bool `json:"drains"`  // drains by itself before it removes
 	Most    int  `json:"most"`    // quota: the most members to be had; 0 is unbounded
+
+	Version  string  `json:"version,omitempty"`  // the template that new members are made by; "" is unknown
+	Price    float64 `json:"price,omitempty"`    // of a member and hour; 0 is unknown
+	Currency string  `json:"currency,omitempty"` // of the price, e.g. USD
+	Advice   int     `json:"advice,omitempty"`   // the size that the provider would choose, a second opinion; 0 is none
+	// Drift is what happened to the pool behind our back, or why its list is not
+	// believed. While it is not "", nothing is bought and nothing is ended.
+	Drift string `json:"drift,omitempty"`
 }

@@ -2,11 +2,18 @@ package scaler
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"flyball/rules"
 	"flyball/scaler/journal"
 )
+
+// ErrNoCapacity means that the provider has no more members to give for now: its
+// quota is used up, or the size or zone is sold out. A provider wraps it in the
+// error of [Pool.Grow]; what it made all the same stays, and counts. Growth then
+// waits for minutes, and for longer each time.
+var ErrNoCapacity = errors.New("no capacity")
 
 // A Pool is a set of like machines at one provider. Every call is absolute and
 // idempotent: it asks, it does not wait; a call that is repeated after it was

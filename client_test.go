@@ -393,3 +393,34 @@ func TestPoolsAreCompleted(t *testing.T) {
 func pemOf(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
+
+func TestLongTextsAreFoldedAndTheirEndIsCut(t *testing.T) {
+	short := "elasticsearch is fine"
+	if got := fold(short); len(got) != 1 || got[0] != short {
+		t.Errorf("folded %q", got)
+	}
+	for _, word := range []string{"word ", "ä ", strings.Repeat("x", columns) + " "} {
+		lines := fold(strings.Repeat(word, 500))
+		if len(lines) != mostFolded || !strings.HasSuffix(cut(lines[mostFolded-1]), "…") {
+			t.Errorf("folded %q", lines)
+		}
+		for i, l := range lines[1:] {
+			if !strings.HasPrefix(l, "  ") {
+				t.Errorf("line %d is %q", i+1, l)
+			}
+		}
+	}
+}
+
+func TestLongAddressesLeaveRoom(t *testing.T) {
+	for want, urls := range map[string][]string{
+		"":                                    nil,
+		"127.0.0.1:9200":                      {"http://127.0.0.1:9200"},
+		"es:9200 +2":                          {"https://es:9200", "https://b:9200", "https://c:9200"},
+		"deployment.europe-west3.gcp.clo… +1": {"https://deployment.europe-west3.gcp.cloud.example.net:443", "https://b"},
+	} {
+		if got := whereabouts(urls); got != want {
+			t.Errorf("%q are shown as %q, want %q", urls, got, want)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -125,5 +126,50 @@ func TestDoctorFindsDeadLetters(t *testing.T) {
 	}
 	if f := last(); f.OK || f.Hint == "" {
 		t.Errorf("of a file that cannot be read: %+v", f)
+	}
+}
+
+// described are the metrics that were registered, as their descriptions tell them.
+type described struct {
+	prometheus.Registerer
+	all map[string]string
+}
+
+func (d described) MustRegister(cs ...prometheus.Collector) {
+	for _, c := range cs {
+		out := make(chan *prometheus.Desc, 10)
+		c.Describe(out)
+		close(out)
+		for desc := range out {
+			name, _, _ := strings.Cut(strings.TrimPrefix(desc.String(), `Desc{fqName: "`), `"`)
+			d.all[name] = desc.String()
+		}
+	}
+}
+
+func TestShippedAlertsAreAboutMetricsThatThereAre(t *testing.T) {
+	rules, err := os.ReadFile("../../rules/shipped/elastic.rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := described{all: map[string]string{}}
+	New(Options{Metrics: d})
+	named := regexp.MustCompile(`flyball_elastic_\w+`).FindAllString(string(rules), -1)
+	for _, name := range named {
+		if d.all[name] == "" {
+			t.Errorf("%s is no metric", name)
+		}
+	}
+	if len(named) < 10 {
+		t.Errorf("only %q are named", named)
+	}
+	for name, labels := range map[string]string{
+		"flyball_elastic_dead_letters_total": "{stream,reason}",
+		"flyball_elastic_lost_seconds_total": "{reason}",
+		"flyball_elastic_retries_total":      "{reason}",
+	} {
+		if !strings.Contains(d.all[name], labels) {
+			t.Errorf("%s is %s, want the labels %s", name, d.all[name], labels)
+		}
 	}
 }

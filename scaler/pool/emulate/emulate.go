@@ -5,11 +5,12 @@
 // simulated time.
 //
 // [DigitalOcean] emulates the API v2 of DigitalOcean and [Compute] Google's Compute
-// Engine API v1, each over a [World].
+// Engine API v1, each over a [World]. A cloud is an [http.Handler] to be served on a
+// socket, and has a Transport that serves the same in process, without sockets or
+// goroutines, so that a client of it can run in a bubble of testing/synctest.
 package emulate
 
 import (
-	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"time"
@@ -20,9 +21,13 @@ type Options struct {
 	Seed     uint64           // of the dice: the same requests at the same times get the same answers
 	Now      func() time.Time // default time.Now
 	Machines Machines         // what runs in the machines; nil: nothing does, and each has an address of 10.0.0.0/8
+	BootMin  time.Duration    // a machine is up no sooner after it was made; default 20 s
+	BootMax  time.Duration    // and no later; default 60 s, at least BootMin
 }
 
-// Machines is what runs in the machines of a World.
+// Machines is what runs in the machines of a World. The world is held while it is
+// called, one call at a time: it must not wait, nor ask the cloud. All calls for a
+// machine give the same name, which may be in use twice at a time if a cloud allows it.
 type Machines interface {
 	// Boot starts a machine's program and returns the address that it has for it.
 	Boot(name, userData string) (netip.Addr, error)
@@ -36,11 +41,15 @@ type Machines interface {
 // are planted in it, what was asked of it, and the machines. It is safe for
 // concurrent use.
 type World struct {
-	o      Options
-	mu     sync.Mutex
-	dice   *rand.Rand
-	faults []Fault
-	log    []Request
+	o        Options
+	mu       sync.Mutex // the world is held by it: what follows, and all that the clouds have
+	at       time.Time  // up to when everything that was due has happened: now, for who serves a request
+	thrown   map[string]uint64
+	faults   []*planted
+	log      []*Request
+	services []*service
+	machines []*machine // in the order of their making
+	made     uint32     // addresses given so far
 }
 
 // A Fault is planted by name. It befalls a share of the requests, or of the machines,
@@ -57,5 +66,6 @@ type Request struct {
 	At     time.Time
 	Method string
 	URL    string // whole, so that it can be seen that no secret is in it
-	Status int    // of the answer; 0 if it was lost
+	Status int    // of the answer; 0 if it was lost, or was not given yet
+	Fault  string // that befell the request itself; "": none
 }

@@ -181,7 +181,7 @@ func (s *shipping) compareEvents(es *cluster.Cluster, until journal.Seq) {
 		}
 	}
 	s.t.Logf("%d entries", until)
-	if until < 60 {
+	if until < 21 { // each life makes one at least
 		s.t.Errorf("only %d entries were made", until)
 	}
 }

@@ -133,7 +133,7 @@ func (f *Fake) Grow(ctx context.Context, s journal.Step) error {
 			return k.GrowErr, nil
 		}
 		if !f.terms.Names {
-			return f.resize(s.To), k.GrowLost
+			return f.growTo(s.To), k.GrowLost
 		}
 		var errs []error
 		for _, n := range s.Names {
@@ -150,7 +150,8 @@ func (f *Fake) Remove(ctx context.Context, s journal.Step) error {
 			return k.RemoveErr, nil
 		}
 		if !f.terms.Victims {
-			return f.resize(s.To), k.RemoveLost
+			f.shrinkTo(s.To)
+			return nil, k.RemoveLost
 		}
 		for _, id := range s.Victims {
 			f.remove(id)
@@ -293,17 +294,20 @@ func (f *Fake) remove(id rules.MemberID) {
 	}
 }
 
-// resize is what a provider does that takes a size and nothing else: it takes the
-// youngest away.
-func (f *Fake) resize(to int) error {
-	living := f.living()
-	for i := len(living); i < to; i++ {
+// growTo is what a provider does that takes a size and nothing else.
+func (f *Fake) growTo(size int) error {
+	for len(f.living()) < size {
 		if err := f.make("auto-" + strconv.Itoa(f.serial+1)); err != nil {
 			return err
 		}
 	}
-	for i := len(living) - 1; i >= max(to, 0); i-- {
+	return nil
+}
+
+// shrinkTo is the same the other way: it takes the youngest away.
+func (f *Fake) shrinkTo(size int) {
+	living := f.living()
+	for i := len(living) - 1; i >= max(size, 0); i-- {
 		f.remove(living[i].ID)
 	}
-	return nil
 }

@@ -24,6 +24,30 @@ func TestFakeKeepsTheContract(t *testing.T) {
 	})
 }
 
+func TestFakeKeepsWhatFitsOfTheContract(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		terms rules.Terms
+	}{
+		{"takes a size", rules.Terms{}},
+		{"takes a size and victims", rules.Terms{Victims: true}},
+		{"takes names and a size", rules.Terms{Names: true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			RunInBubbles(t, func(*testing.T) Harness {
+				f := NewFake(time.Now, tt.terms)
+				f.Set(func(k *Knobs) { k.Boot, k.Lists, k.Leaves, k.Delay = time.Minute, 5*time.Second, time.Minute, time.Second })
+				return Harness{
+					Pool:   f,
+					Again:  func(*testing.T) scaler.Pool { return f },
+					Settle: func(*testing.T) { time.Sleep(10 * time.Minute) },
+					Pace:   time.Second,
+				}
+			})
+		})
+	}
+}
+
 func TestFakeIsAsOldAsItsClock(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	f := NewFake(func() time.Time { return now }, rules.Terms{Names: true, Victims: true})

@@ -1,5 +1,6 @@
 // Package pooltest is what every [scaler.Pool] must do, as a test: providers,
-// their decorators and [Fake], the pool in memory, all pass [Run].
+// their decorators and [Fake], the pool in memory, all pass [Run]. One whose terms
+// take no names, or no victims, is held to what fits it.
 package pooltest
 
 import (
@@ -18,6 +19,15 @@ import (
 // Harness is one pool, empty, and the means to disturb it.
 type Harness struct {
 	Pool scaler.Pool
+	// Least is how many members a pool has that nobody has asked for any yet, where
+	// the provider knows no empty one.
+	Least int
+	// Settle passes the time that must pass between two changes of the size; nil:
+	// none must.
+	Settle func(t *testing.T)
+	// Pace is how often is looked whether something has come about, which may take
+	// 4,000 times as long; default 5 ms.
+	Pace time.Duration
 	// Again returns the pool as a new program would find it, after a restart.
 	Again func(t *testing.T) scaler.Pool
 	// Kill ends a member without asking.
@@ -35,41 +45,23 @@ type Harness struct {
 	DryRun bool
 }
 
-// Run tests the contract of [scaler.Pool]; make returns a new, empty pool.
-func Run(t *testing.T, make func(t *testing.T) Harness) {
-	t.Helper()
-	if make(t).DryRun {
-		t.Run("does nothing", func(t *testing.T) { doesNothing(t, make(t)) })
-		t.Run("ends with its context", func(t *testing.T) { endsWithContext(t, make(t)) })
-		return
-	}
-	for _, c := range []struct {
-		name string
-		f    func(*testing.T, Harness)
-	}{
-		{"starts empty", startsEmpty},
-		{"grows by names", growsByNames},
-		{"does nothing twice", doesNothingTwice},
-		{"makes the others when one is refused", makesTheOthers},
-		{"removes victims and nobody else", removesVictims},
-		{"reports the dead until they are removed", reportsTheDead},
-		{"gives a removed name to a new member", reusesNames},
-		{"ends a stubborn member the hard way", endsTheStubborn},
-		{"knows its members after a restart", knowsItsMembers},
-		{"is safe for concurrent use", isConcurrent},
-		{"ends with its context", endsWithContext},
-	} {
-		t.Run(c.name, func(t *testing.T) { c.f(t, make(t)) })
-	}
-}
-
 // Until waits for a condition that another process brings about, or, in a
 // synctest bubble, the passing of time.
 func Until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
+	Harness{}.until(t, what, ok)
+}
+
+// until waits at the harness's own pace.
+func (h Harness) until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	pace := h.Pace
+	if pace <= 0 {
+		pace = 5 * time.Millisecond
+	}
+	tick := time.NewTicker(pace)
 	defer tick.Stop()
-	end := time.NewTimer(20 * time.Second)
+	end := time.NewTimer(4000 * pace)
 	defer end.Stop()
 	for !ok() {
 		select {
@@ -147,12 +139,8 @@ func lives(m rules.Member) bool {
 }
 
 func startsEmpty(t *testing.T, h Harness) {
-	ms, terms, err := h.Pool.Look(t.Context())
-	if err != nil || len(ms) != 0 {
-		t.Errorf("Look of an empty pool: %v, %v", ms, err)
-	}
-	if !terms.Names || !terms.Victims {
-		t.Skip("the provider takes no names or no victims")
+	if ms := Look(t, h.Pool); len(ms) != h.Least {
+		t.Errorf("Look of a new pool lists %v, want %d members", namesOf(ms), h.Least)
 	}
 }
 
@@ -183,7 +171,7 @@ func doesNothingTwice(t *testing.T, h Harness) {
 			t.Errorf("Remove: %v", err)
 		}
 	}
-	Until(t, "the end of web-1", func() bool { return len(Look(t, h.Pool)) == 1 })
+	h.until(t, "the end of web-1", func() bool { return len(Look(t, h.Pool)) == 1 })
 	if err := h.Pool.Remove(t.Context(), removal(second[0])); err != nil {
 		t.Errorf("Remove of a member that is gone: %v", err)
 	}
@@ -209,7 +197,7 @@ func removesVictims(t *testing.T, h Harness) {
 	if err := h.Pool.Remove(t.Context(), removal(ms[1])); err != nil {
 		t.Fatalf("Remove: %v", err)
 	}
-	Until(t, "the end of web-2", func() bool {
+	h.until(t, "the end of web-2", func() bool {
 		m, there := find(Look(t, h.Pool), ms[1].ID)
 		if there && m.State != rules.Leaving {
 			t.Fatalf("a member that was asked to end is %s", m.State)
@@ -228,7 +216,7 @@ func removesVictims(t *testing.T, h Harness) {
 func reportsTheDead(t *testing.T, h Harness) {
 	ms := Grow(t, h.Pool, "web-1", "web-2")
 	h.Kill(t, ms[0])
-	Until(t, "the death of web-1", func() bool {
+	h.until(t, "the death of web-1", func() bool {
 		m, there := find(Look(t, h.Pool), ms[0].ID)
 		if !there {
 			t.Fatal("a dead member is not listed")
@@ -241,7 +229,7 @@ func reportsTheDead(t *testing.T, h Harness) {
 	if err := h.Pool.Remove(t.Context(), removal(ms[0])); err != nil {
 		t.Fatalf("Remove of a dead member: %v", err)
 	}
-	Until(t, "forgetting", func() bool { return len(Look(t, h.Pool)) == 1 })
+	h.until(t, "forgetting", func() bool { return len(Look(t, h.Pool)) == 1 })
 }
 
 func reusesNames(t *testing.T, h Harness) {
@@ -249,7 +237,7 @@ func reusesNames(t *testing.T, h Harness) {
 	if err := h.Pool.Remove(t.Context(), removal(old)); err != nil {
 		t.Fatalf("Remove: %v", err)
 	}
-	Until(t, "the end", func() bool { return len(Look(t, h.Pool)) == 0 })
+	h.until(t, "the end", func() bool { return len(Look(t, h.Pool)) == 0 })
 	now := Grow(t, h.Pool, "web-1")[0]
 	if now.ID == old.ID {
 		t.Errorf("two members bear the ID %s", old.ID)
@@ -277,7 +265,7 @@ func endsTheStubborn(t *testing.T, h Harness) {
 	if ms := Look(t, h.Pool); len(ms) != 1 || ms[0].State != rules.Leaving {
 		t.Fatalf("after Remove the members are %v, want one that is leaving", ms)
 	}
-	Until(t, "the end", func() bool {
+	h.until(t, "the end", func() bool {
 		if err := h.Pool.Remove(t.Context(), removal(m)); err != nil {
 			t.Fatalf("Remove: %v", err)
 		}
@@ -288,7 +276,7 @@ func endsTheStubborn(t *testing.T, h Harness) {
 func knowsItsMembers(t *testing.T, h Harness) {
 	before := Grow(t, h.Pool, "web-1", "web-2", "web-3")
 	h.Kill(t, before[2])
-	Until(t, "the death of web-3", func() bool { return Look(t, h.Pool)[2].State == rules.Dead })
+	h.until(t, "the death of web-3", func() bool { return Look(t, h.Pool)[2].State == rules.Dead })
 	again := h.Again(t)
 	after := Look(t, again)
 	wantNames(t, after, "web-1", "web-2", "web-3")
@@ -306,7 +294,7 @@ func knowsItsMembers(t *testing.T, h Harness) {
 	if err := again.Remove(t.Context(), removal(after...)); err != nil {
 		t.Fatalf("Remove: %v", err)
 	}
-	Until(t, "the end of all", func() bool { return len(Look(t, again)) == 0 })
+	h.until(t, "the end of all", func() bool { return len(Look(t, again)) == 0 })
 }
 
 func isConcurrent(t *testing.T, h Harness) {
@@ -334,24 +322,26 @@ func isConcurrent(t *testing.T, h Harness) {
 		})
 	}
 	wg.Wait()
-	Until(t, "the end of all", func() bool { return len(Look(t, h.Pool)) == 0 })
+	h.until(t, "the end of all", func() bool { return len(Look(t, h.Pool)) == 0 })
 }
 
 func endsWithContext(t *testing.T, h Harness) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, _, err := h.Pool.Look(ctx)
+	grow := growth("web-1")
+	grow.To += h.Least
 	for verb, err := range map[string]error{
 		"Look":   err,
-		"Grow":   h.Pool.Grow(ctx, growth("web-1")),
+		"Grow":   h.Pool.Grow(ctx, grow),
 		"Remove": h.Pool.Remove(ctx, removal(rules.Member{ID: "x"})),
 	} {
 		if !h.DryRun && !errors.Is(err, context.Canceled) {
 			t.Errorf("%s after the end of its context: %v", verb, err)
 		}
 	}
-	if ms := Look(t, h.Pool); len(ms) != 0 {
-		t.Errorf("members were made after the end of the context: %v", namesOf(ms))
+	if ms := Look(t, h.Pool); len(ms) != h.Least {
+		t.Errorf("members were made, or ended, after the end of the context: there are %v, want %d", namesOf(ms), h.Least)
 	}
 }
 

@@ -1,0 +1,226 @@
+package digitalocean
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/digitalocean/godo"
+)
+
+// pageSize is the most that DigitalOcean lists at once.
+const pageSize = 200
+
+// tagLag is how long what was done to a tag here is believed more than the list.
+const tagLag = time.Minute
+
+// fleet is the list of all Droplets of an account, one for all of its pools. It is
+// safe for concurrent use.
+type fleet struct {
+	account *account
+	metrics *Metrics
+	turn    chan struct{} // held by who reads the list
+	limits  limits        // read by who has the turn
+
+	mu    sync.Mutex
+	list  []godo.Droplet // never changed, only replaced
+	at    time.Time      // when its reading began; zero: never
+	dirty bool           // something was done since
+	tags  map[tagging]tagged
+	known limitsKnown
+}
+
+type tagging struct {
+	droplet int
+	tag     string
+}
+
+// tagged is what was done to a tag here.
+type tagged struct {
+	on bool
+	at time.Time
+}
+
+func newFleet(a *account, m *Metrics) *fleet {
+	return &fleet{account: a, metrics: m, turn: make(chan struct{}, 1), tags: map[tagging]tagged{}}
+}
+
+// droplets returns all Droplets of the account, as of a moment that is not longer
+// ago than the budget allows; busy: something is under way in the caller's pool. Of
+// many who ask at the same time one reads, and the others wait for it. The list is
+// the callers' to read, not to change.
+func (f *fleet) droplets(ctx context.Context, busy bool) ([]godo.Droplet, time.Time, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, time.Time{}, err
+	}
+	if list, at, ok := f.fresh(busy); ok {
+		return list, at, nil
+	}
+	select {
+	case f.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, time.Time{}, fmt.Errorf("wait for the list of Droplets: %w", ctx.Err())
+	}
+	defer func() { <-f.turn }()
+	if list, at, ok := f.fresh(busy); ok {
+		return list, at, nil
+	}
+	if err := f.refresh(ctx); err != nil {
+		return f.stale(err)
+	}
+	list, at := f.latest()
+	return list, at, nil
+}
+
+// fresh returns the list if it is young enough.
+func (f *fleet) fresh(busy bool) ([]godo.Droplet, time.Time, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.at.IsZero() || f.dirty {
+		return nil, f.at, false
+	}
+	age := f.account.budget.age(1+len(f.list)/pageSize, busy)
+	return f.list, f.at, f.account.now().Sub(f.at) < age
+}
+
+// latest returns the list as it is.
+func (f *fleet) latest() ([]godo.Droplet, time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.list, f.at
+}
+
+// stale returns the list where calls are short, unless it is older than a minute and
+// a half: then nothing is known.
+func (f *fleet) stale(err error) ([]godo.Droplet, time.Time, error) {
+	list, at := f.latest()
+	if errors.Is(err, errSpent) && !at.IsZero() && f.account.now().Sub(at) < 90*time.Second {
+		return list, at, nil
+	}
+	return nil, at, explain("list Droplets", err)
+}
+
+// refresh reads the list anew, and from time to time what else holds for all.
+func (f *fleet) refresh(ctx context.Context) error {
+	f.mu.Lock()
+	began := f.account.now()
+	wasDirty := f.dirty
+	f.dirty = false // what is done from now on may be missing
+	f.mu.Unlock()
+	list, err := f.read(ctx)
+	f.mu.Lock()
+	if err != nil {
+		f.dirty = f.dirty || wasDirty
+		f.mu.Unlock()
+		return err
+	}
+	for k, t := range f.tags {
+		if began.Sub(t.at) > tagLag {
+			delete(f.tags, k)
+		}
+	}
+	f.list, f.at = f.retag(list), began
+	f.mu.Unlock()
+	f.metrics.listed.WithLabelValues(f.account.name).Set(float64(began.UnixNano()) / 1e9)
+	f.metrics.droplets.WithLabelValues(f.account.name).Set(float64(len(list)))
+	if known, changed := f.limits.refresh(ctx, f.account); changed {
+		f.mu.Lock()
+		f.known = known
+		f.mu.Unlock()
+	}
+	return nil
+}
+
+// read reads all pages. A list that is shorter than it says itself is not believed:
+// Droplets came or went between two pages.
+func (f *fleet) read(ctx context.Context) ([]godo.Droplet, error) {
+	var all []godo.Droplet
+	seen := map[int]bool{}
+	for page := 1; ; page++ {
+		part, res, err := f.account.read.Droplets.List(ctx, &godo.ListOptions{Page: page, PerPage: pageSize})
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range part {
+			if !seen[d.ID] {
+				seen[d.ID] = true
+				all = append(all, d)
+			}
+		}
+		if res.Links == nil || res.Links.IsLastPage() || len(part) == 0 {
+			if res.Meta != nil && res.Meta.Total > len(all) {
+				return nil, fmt.Errorf("the list has %d Droplets and says that there are %d", len(all), res.Meta.Total)
+			}
+			return all, nil
+		}
+	}
+}
+
+// retag puts the tags as they were set here where the list may not know it yet; the
+// caller has the lock.
+func (f *fleet) retag(list []godo.Droplet) []godo.Droplet {
+	if len(f.tags) == 0 {
+		return list
+	}
+	out := slices.Clone(list)
+	for i, d := range out {
+		for k, t := range f.tags {
+			if k.droplet == d.ID && slices.Contains(d.Tags, k.tag) != t.on {
+				out[i].Tags = with(out[i].Tags, k.tag, t.on)
+			}
+		}
+	}
+	return out
+}
+
+// with is tags with one more or one fewer.
+func with(tags []string, tag string, on bool) []string {
+	out := slices.DeleteFunc(slices.Clone(tags), func(t string) bool { return t == tag })
+	if on {
+		out = append(out, tag)
+	}
+	return out
+}
+
+// changed says that something was done: whoever looks next reads the list anew.
+func (f *fleet) changed() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dirty = true
+}
+
+// tag gives Droplets a tag, or takes it from them, in one call.
+func (f *fleet) tag(ctx context.Context, tag string, on bool, ids ...int) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	var rs []godo.Resource
+	for _, id := range ids {
+		rs = append(rs, godo.Resource{ID: fmt.Sprint(id), Type: godo.DropletResourceType})
+	}
+	tags := f.account.write.Tags
+	var err error
+	if on {
+		_, err = tags.TagResources(ctx, tag, &godo.TagResourcesRequest{Resources: rs})
+		if statusOf(err) == 404 { // nobody bears it yet, so it is not there
+			if _, _, err = tags.Create(ctx, &godo.TagCreateRequest{Name: tag}); err == nil || statusOf(err) == 422 {
+				_, err = tags.TagResources(ctx, tag, &godo.TagResourcesRequest{Resources: rs})
+			}
+		}
+	} else if _, err = tags.UntagResources(ctx, tag, &godo.UntagResourcesRequest{Resources: rs}); statusOf(err) == 404 {
+		err = nil
+	}
+	if err != nil {
+		return explain("set tag "+tag, err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range ids {
+		f.tags[tagging{id, tag}] = tagged{on, f.account.now()}
+	}
+	f.list = f.retag(f.list)
+	return nil
+}

@@ -36,7 +36,9 @@ func TestFakeKeepsWhatFitsOfTheContract(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			RunInBubbles(t, func(*testing.T) Harness {
 				f := NewFake(time.Now, tt.terms)
-				f.Set(func(k *Knobs) { k.Boot, k.Lists, k.Leaves, k.Delay = time.Minute, 5*time.Second, time.Minute, time.Second })
+				f.Set(func(k *Knobs) {
+					k.Boot, k.Lists, k.Leaves, k.Delay = time.Minute, 5*time.Second, time.Minute, time.Second
+				})
 				return Harness{
 					Pool:   f,
 					Again:  func(*testing.T) scaler.Pool { return f },

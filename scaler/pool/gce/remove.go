@@ -1,0 +1,96 @@
+package gce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"google.golang.org/api/compute/v1"
+
+	"flyball/rules"
+	"flyball/scaler/journal"
+)
+
+// mostAtOnce is how many instances Google ends by one request.
+const mostAtOnce = 1000
+
+// Remove asks the group to end the step's victims, which lowers its target size by
+// as many. Those that are going already, or are no more, are left alone: Google ends
+// what it was asked to, the hard way after 90 s. In mode floor it sets the least size
+// of Google's autoscaler.
+func (p *Pool) Remove(ctx context.Context, s journal.Step) error {
+	if err := take(ctx, p.acting); err != nil {
+		return err
+	}
+	defer give(p.acting)
+	if err := p.remove(ctx, s); err != nil {
+		return fmt.Errorf("remove from pool %s: %w", p.name, err)
+	}
+	return nil
+}
+
+func (p *Pool) remove(ctx context.Context, s journal.Step) error {
+	now, err := p.mayAct(ctx)
+	if err != nil {
+		return err
+	}
+	if p.cfg.Mode == modeFloor {
+		return p.setFloor(ctx, s, now)
+	}
+	victims := slices.DeleteFunc(slices.Clone(now.members), func(m *compute.ManagedInstance) bool {
+		return isGoing(m) || !slices.Contains(s.Victims, idOf(m))
+	})
+	var errs []error
+	part := 0
+	for some := range slices.Chunk(victims, mostAtOnce) {
+		errs = append(errs, p.end(ctx, s, part, some))
+		part++
+	}
+	return errors.Join(errs...)
+}
+
+// end asks for the end of some members.
+func (p *Pool) end(ctx context.Context, s journal.Step, part int, ms []*compute.ManagedInstance) error {
+	about := pending{what: "end members", since: p.now()}
+	var instances, names []string
+	for _, m := range ms {
+		about.victims = append(about.victims, idOf(m))
+		instances = append(instances, fmt.Sprintf("zones/%s/instances/%s", zoneOf(m.Instance), nameOf(m)))
+		names = append(names, nameOf(m))
+	}
+	p.changed()
+	defer p.changed()
+	op, err := p.place.end(ctx, p.requestID(s, part), instances)
+	if err != nil {
+		p.heed(err)
+		return p.explain(fmt.Sprintf("end %d members of %s", len(ms), p.where()), err)
+	}
+	p.mark(about.victims)
+	p.log.Info("members asked to end", "members", names, "operation", op.Name)
+	if err := p.await(ctx, op, about); err != nil {
+		p.unmark(about.victims)
+		return fmt.Errorf("end members of %s: %w", p.where(), err)
+	}
+	return nil
+}
+
+// mark remembers members that were asked to end, whatever lists still say.
+func (p *Pool) mark(ids []rules.MemberID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		p.ended[id] = p.now()
+	}
+}
+
+func (p *Pool) unmark(ids []rules.MemberID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		delete(p.ended, id)
+	}
+}
+
+// isOver reports whether a member has ended, or was asked to.
+func isOver(m rules.Member) bool { return m.State == rules.Dead || m.State == rules.Leaving }

@@ -41,6 +41,10 @@ type DigitalOcean struct {
 	droplets []*droplet        // by ID, those that are gone no more
 	actions  []*action         // by ID, the newest
 	billed   Bill              // of those that are gone
+
+	balancers []*balancer
+	pools     []*autoscale
+	clusters  []*cluster
 }
 
 // NewDigitalOcean makes an account in a world.
@@ -75,16 +79,31 @@ func (d *DigitalOcean) accepts(token string) bool {
 func (d *DigitalOcean) settle() {
 	d.settleActions()
 	d.settleDroplets()
+	d.settleBalancers()
+	d.settlePools()
+	d.settleClusters()
 }
 
-// routes is the API.
+// routes is the API. Autoscale pools have a mux of their own, since their paths look
+// like those of a Droplet named "autoscale".
 func (d *DigitalOcean) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/", func(rw http.ResponseWriter, _ *http.Request) { d.notFound(rw) })
-	d.routeAccount(mux)
-	d.routeDroplets(mux)
-	d.routeTags(mux)
-	return mux
+	main, pools := http.NewServeMux(), http.NewServeMux()
+	for _, mux := range []*http.ServeMux{main, pools} {
+		mux.HandleFunc("/", func(rw http.ResponseWriter, _ *http.Request) { d.notFound(rw) })
+	}
+	d.routeAccount(main)
+	d.routeDroplets(main)
+	d.routeTags(main)
+	d.routeBalancers(main)
+	d.routeClusters(main)
+	d.routePools(pools)
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == poolsPath || strings.HasPrefix(r.URL.Path, poolsPath+"/") {
+			pools.ServeHTTP(rw, r)
+			return
+		}
+		main.ServeHTTP(rw, r)
+	})
 }
 
 // id gives the next number of an account's thing.

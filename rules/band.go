@@ -61,6 +61,9 @@ func (j *judgement) coming() int {
 		}
 	}
 	for _, m := range j.c.young {
+		if j.m.IsSurge(m) {
+			continue // it comes to take another's place
+		}
 		if m.Born.IsZero() || j.now.Sub(m.Born) < bootTime {
 			n++
 		}

@@ -13,8 +13,9 @@ type census struct {
 	draining    []Member
 	dead        []Member
 	leaving     []Member
-	expected    int // asked for and not listed
-	owed        int // to be replaced, and gone
+	expected    int     // asked for and not listed
+	owed        int     // to be replaced, and gone
+	surge       *Member // of a roll, one more than wanted: nil is none. Ready, it is among the others, too
 }
 
 // Overlay returns the members with those draining that the memory knows to be
@@ -32,7 +33,17 @@ func (m Memory) Overlay(members []Member) []Member {
 // take sorts the members.
 func take(members []Member, m Memory, warmup time.Duration, now time.Time) census {
 	c := census{expected: m.expected(), owed: m.Owed}
+	c.surge = m.surging()
+	if c.surge != nil {
+		c.expected--
+	}
 	for _, x := range m.Overlay(members) {
+		if m.IsSurge(x) {
+			c.surge = &x
+			if x.State != Ready {
+				continue
+			}
+		}
 		switch x.State {
 		case Ready:
 			if now.Sub(x.Since) < warmup {
@@ -59,9 +70,22 @@ func take(members []Member, m Memory, warmup time.Duration, now time.Time) censu
 	return c
 }
 
-// size counts the members that are capacity, will be, or are to be replaced.
+// size counts the members that are capacity, will be, or are to be replaced: what
+// a wish is compared with. The one that a roll makes beyond the wish is not.
 func (c census) size() int {
-	return len(c.warm) + len(c.young) + len(c.unhealthy) + len(c.dead) + c.owed + c.coming()
+	n := len(c.warm) + len(c.young) + len(c.unhealthy) + len(c.dead) + c.owed + c.coming()
+	if c.surge != nil && c.surge.State == Ready {
+		n--
+	}
+	return n
+}
+
+// extra is how many members there are, or will be, beyond the size.
+func (c census) extra() int {
+	if c.surge != nil {
+		return 1
+	}
+	return 0
 }
 
 // coming counts capacity on its way, once.
@@ -69,10 +93,22 @@ func (c census) coming() int { return len(c.booting) + c.expected }
 
 // count is the census as a decision shows it.
 func (c census) count() Count {
-	return Count{
+	out := Count{
 		Ready: len(c.warm) + len(c.young), Booting: c.coming(), Draining: len(c.draining),
 		Unhealthy: len(c.unhealthy), Dead: len(c.dead) + c.owed, Leaving: len(c.leaving),
 	}
+	if c.surge == nil {
+		return out
+	}
+	switch c.surge.State {
+	case Booting:
+		out.Booting++
+	case Unhealthy:
+		out.Unhealthy++
+	case Dead:
+		out.Dead++
+	}
+	return out
 }
 
 // correlated reports whether more than a third of the members, and at least two,

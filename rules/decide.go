@@ -31,7 +31,9 @@ func Decide(r Scale, in Inputs, m Memory, now time.Time) (Decision, Memory) {
 	j.limitRate()
 	j.applyHold(DirIn)
 	j.forbidInDoubt() // again: a lowered ceiling removes nobody in doubt either
+	j.disbelieve()
 	j.settle()
+	j.roll()
 	j.refuse()
 	j.remember()
 	return j.d, j.m
@@ -56,6 +58,8 @@ type judgement struct {
 	signal  string               // the signal that made it
 	bars    map[Direction]string // directions that holds forbid: by which
 	lifted  map[string]bool      // signals whose wish is what the rule wants while they are missing
+	heals   bool                 // the replacement is for a member's health
+	rolls   bool                 // the verdict is a roll's
 }
 
 // blind is how long a pool may go without a judgement before its windows are
@@ -73,7 +77,7 @@ func open(r Scale, in Inputs, m Memory, now time.Time) *judgement {
 	if now.Before(m.Judged) {
 		m.rewind(now)
 	}
-	m.settle(in.Members, now)
+	m.settle(in.Members, in.Terms, now)
 	j := &judgement{r: r, in: in, m: m, now: now, bars: map[Direction]string{}, lifted: map[string]bool{}}
 	j.c = take(in.Members, m, r.Warmup, now)
 	j.n = j.c.size()
@@ -83,7 +87,8 @@ func open(r Scale, in Inputs, m Memory, now time.Time) *judgement {
 	j.m.Judged = now
 	j.d = Decision{
 		ID: r.Pool + "-" + now.UTC().Format("20060102T150405.000Z"), Pool: r.Pool, Rule: r.Rule, Commit: r.Commit,
-		At: now, Members: j.c.count(), Size: j.n, Verdict: Keep,
+		At: now, Members: j.c.count(), Size: j.n + j.c.extra(), Verdict: Keep,
+		Advice: in.Terms.Advice,
 	}
 	return j
 }
@@ -225,6 +230,27 @@ func (j *judgement) forbidInDoubt() {
 	} else if j.doubt != "" {
 		j.limit(j.doubt, j.n, j.doubter)
 	}
+}
+
+// disbelieve keeps the size while the pool was changed behind our back, or its
+// list may lie: what seems to lack may be there, and who seems to be too many may
+// be all there is. Not even min buys then; a list that lies for a moment would
+// double the pool. A floor that an operator ordered since it began does.
+func (j *judgement) disbelieve() {
+	text := j.in.Terms.Drift
+	if text == "" {
+		j.m.Drifted = time.Time{}
+		return
+	}
+	if j.m.Drifted.IsZero() {
+		j.m.Drifted = j.now
+	}
+	to := j.n
+	if f := j.in.Floor; f.In(j.now) && !f.At.Before(j.m.Drifted) {
+		to = max(to, min(j.wish, f.Size))
+	}
+	j.d.Limits = append(j.d.Limits, Applied{Name: Drift, From: j.wish, To: to, Because: text})
+	j.wish = to
 }
 
 // invalid reports whether a signal with this reason bars scale-in.

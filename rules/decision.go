@@ -41,6 +41,9 @@ const (
 	NoDrain             Reason = "no_drain"             // the provider neither names victims nor drains
 	ProviderBackoff     Reason = "provider_backoff"     // the provider, or its members, failed of late
 	DryRun              Reason = "dry_run"              // nothing is done by configuration
+	Drift               Reason = "drift"                // the pool was changed behind our back, or its list is not believed
+	Rolling             Reason = "rolling"              // members are replaced by such of the present template
+	RollStopped         Reason = "roll_stopped"         // a roll stopped by itself, or was stopped
 )
 
 // Reasons lists every reason, for metrics whose labels exist from the start.
@@ -48,7 +51,7 @@ func Reasons() []Reason {
 	return []Reason{
 		BySignal, InBand, Idle, Stabilising, Warming, RateLimited, AtMin, AtMax, Quota, Manual,
 		MissingData, LowCoverage, StaleData, CorrelatedUnhealthy, Held, NoEffect, Paused, Observing,
-		InFlight, Replacing, NoDrain, ProviderBackoff, DryRun,
+		InFlight, Replacing, NoDrain, ProviderBackoff, DryRun, Drift, Rolling, RollStopped,
 	}
 }
 
@@ -61,17 +64,20 @@ type Decision struct {
 	Commit  string       `json:"commit,omitempty"`
 	At      time.Time    `json:"at"`
 	Members Count        `json:"members"`
-	Size    int          `json:"size"` // members that count as capacity now, or are on their way
+	Size    int          `json:"size"` // members that count as capacity now, or are on their way; a roll's one more included
 	Signals []Judged     `json:"signals"`
 	Holds   []JudgedHold `json:"holds,omitempty"`
-	Wants   int          `json:"wants"` // the largest wish of the signals
+	Wants   int          `json:"wants"`            // the largest wish of the signals
+	Advice  int          `json:"advice,omitempty"` // the size that the provider would choose; 0: it says nothing
 	Limits  []Applied    `json:"limits,omitempty"`
 	Verdict Verdict      `json:"verdict"`
 	To      int          `json:"to"`
 	Reason  Reason       `json:"reason"`
 	Signal  string       `json:"signal,omitempty"`  // the one that decided, if one did
 	Refused Reason       `json:"refused,omitempty"` // why the verdict is not carried out; "" if it is
-	Victims []MemberID   `json:"victims,omitempty"` // replace: the members to be replaced
+	Detail  string       `json:"detail,omitempty"`  // of the refusal: until when, and in the provider's own words
+	Victims []MemberID   `json:"victims,omitempty"` // replace: the members to be replaced; a roll: the one to go
+	Roll    *Rolled      `json:"roll,omitempty"`    // nil: there is none, and was none of late
 }
 
 // Acts reports whether the decision asks for something to be done.

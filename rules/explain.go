@@ -34,6 +34,9 @@ func (d Decision) act() string {
 
 // why is what led to it, after the refusal, if there is one.
 func (d Decision) why() string {
+	if d.Refused != "" && d.Detail != "" {
+		return string(d.Refused) + " " + d.Detail + ", not done; " + d.cause()
+	}
 	if d.Refused != "" {
 		return string(d.Refused) + ", not done; " + d.cause()
 	}
@@ -64,6 +67,10 @@ func (d Decision) because() string {
 		return l.change() + ": " + l.Because
 	}
 	switch d.Reason {
+	case Rolling, RollStopped:
+		if d.Roll != nil {
+			return d.Roll.String()
+		}
 	case Replacing:
 		if len(d.Victims) == 0 {
 			return "members whose replacement did not come"
@@ -139,10 +146,16 @@ func (d Decision) Explain() string {
 		p.row("limits", strings.TrimSuffix(string(l.Name)+" "+l.change()+": "+l.Because, ": "))
 	}
 	if d.Refused != "" {
-		p.row("refused", string(d.Verdict)+", because of "+string(d.Refused))
+		p.row("refused", strings.TrimSuffix(string(d.Verdict)+", because of "+string(d.Refused)+" "+d.Detail, " "))
 	}
-	if len(d.Victims) > 0 {
+	if len(d.Victims) > 0 && d.Verdict == Replace {
 		p.row("replaces", victims(d.Victims))
+	}
+	if d.Roll != nil {
+		p.row("roll", d.Roll.String())
+	}
+	if d.Advice > 0 {
+		p.row("advice", "the provider would have "+itoa(d.Advice)+" members; it is not followed")
 	}
 	for _, r := range d.reasons() {
 		p.row("meaning", string(r)+": "+r.meaning(d.Pool))
@@ -162,6 +175,9 @@ func (d Decision) reasons() []Reason {
 	add(d.Reason)
 	for _, l := range d.Limits {
 		add(l.Name)
+	}
+	if d.Roll != nil && d.Roll.State != RollDone {
+		add(map[RollState]Reason{RollUnderWay: Rolling, RollHalted: RollStopped}[d.Roll.State])
 	}
 	for _, s := range d.Signals {
 		if s.Reason != InBand && s.Reason != BySignal {

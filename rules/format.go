@@ -34,9 +34,9 @@ func round(d time.Duration) string {
 func itoa(n int) string { return strconv.Itoa(n) }
 
 // put sets a key of a map that may not exist yet.
-func put[V any](m *map[string]V, key string, v V) {
+func put[K comparable, V any](m *map[K]V, key K, v V) {
 	if *m == nil {
-		*m = map[string]V{}
+		*m = map[K]V{}
 	}
 	(*m)[key] = v
 }

@@ -12,8 +12,10 @@ type Inputs struct {
 	Up      *Reading `json:"up,omitempty"`      // the members' `up`, if a signal has the scope pool
 	Floor   *Order   `json:"floor,omitempty"`   // an operator's `pool set`
 	Pause   *Order   `json:"pause,omitempty"`   // an operator's pause of this pool or of all
+	Roll    *Order   `json:"roll,omitempty"`    // an operator's `pool roll`
 	Open    string   `json:"open,omitempty"`    // ID of the step in flight
 	DryRun  bool     `json:"dry_run,omitempty"` // the pool is configured to do nothing
+	Blind   bool     `json:"blind,omitempty"`   // whoever sends requests could not be asked for whom
 }
 
 // An Answer is the reading of one query, or why there is none.
@@ -26,6 +28,7 @@ type Answer struct {
 type Order struct {
 	By    string    `json:"by"`
 	Why   string    `json:"why,omitempty"`
+	At    time.Time `json:"at,omitzero"`    // when it was given
 	Until time.Time `json:"until,omitzero"` // zero: until it is taken back
 	Size  int       `json:"size,omitempty"`
 }

@@ -47,6 +47,12 @@ func (r Reason) meaning(pool string) string {
 		return "the provider neither takes victims nor drains, so removing may cut requests off; put a balancer before the pool."
 	case ProviderBackoff:
 		return "the provider, or its new members, failed of late; it is tried again soon, and the steps say what failed."
+	case Drift:
+		return "the pool changed and not by us, or its list is not believed, so nothing is bought or ended for some minutes; look at it at the provider. `flyball pool set " + pool + " <size>` buys up to a floor all the same."
+	case Rolling:
+		return "members of an older template are replaced one by one; `flyball pool roll " + pool + " --stop` ends it."
+	case RollStopped:
+		return "a roll ended before all members were replaced; mend what it names, then `flyball pool roll " + pool + "` goes on."
 	case DryRun:
 		return "the pool is configured to do nothing; take `dry_run` out to let it act."
 	}

@@ -3,6 +3,7 @@ package rules
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,6 +25,9 @@ type Memory struct {
 	Owed     int                   `json:"owed,omitempty"` // members to be replaced whose replacement failed
 	Draining []Drain               `json:"draining,omitempty"`
 	Replaced []time.Time           `json:"replaced,omitempty"` // replacements of late, oldest first
+	Healed   []time.Time           `json:"healed,omitempty"`   // those of the last hour that were for a member's health
+	Drifted  time.Time             `json:"drifted,omitzero"`   // since when there is drift; zero: there is none
+	Roll     *Roll                 `json:"roll,omitempty"`     // the roll that is under way, or that ended of late
 	Missing  map[string]time.Time  `json:"missing,omitempty"`  // signal: missing since
 	Adds     map[string]Adds       `json:"adds,omitempty"`     // signal with a band: what adding members brought
 	Above    map[string]time.Time  `json:"above,omitempty"`    // hold: above its threshold since
@@ -48,6 +52,9 @@ type Expected struct {
 	Names []string  `json:"names"`
 	Until time.Time `json:"until"`
 	Owed  bool      `json:"owed,omitempty"` // they replace others: if they do not come, they are asked for again
+	// To is the provider's size with them, where it takes no names: they have come
+	// when it lists so many.
+	To int `json:"to,omitempty"`
 }
 
 // A Drain is members that were taken out of rotation together.
@@ -62,6 +69,7 @@ type Drain struct {
 // A Failure is how often in a row the provider failed, and how long it is left alone.
 type Failure struct {
 	Count int       `json:"count"`
+	At    time.Time `json:"at,omitzero"` // of the last
 	Until time.Time `json:"until"`
 	Why   string    `json:"why"`
 }
@@ -85,10 +93,31 @@ const (
 // capacity on its way. (Cluster-autoscaler's max-node-provision-time is as long.)
 const bootTime = 15 * time.Minute
 
-// Expect remembers members that were asked for.
-func (m *Memory) Expect(names []string, now time.Time) {
+// Expect remembers members that were asked for. to is the provider's size with
+// them if it takes no names, else 0.
+func (m *Memory) Expect(names []string, to int, now time.Time) {
 	if len(names) > 0 {
-		m.Expected = append(m.Expected, Expected{Names: names, Until: now.Add(bootTime)})
+		m.Expected = append(m.Expected, Expected{Names: names, Until: now.Add(bootTime), To: to})
+	}
+}
+
+// Removed remembers that a provider that takes no names was asked to end members.
+func (m *Memory) Removed(n int) {
+	for i := range m.Expected {
+		if m.Expected[i].To > 0 {
+			m.Expected[i].To = max(1, m.Expected[i].To-n)
+		}
+	}
+}
+
+// Unbook takes members that a decision wanted and that were not asked for yet off
+// what counts against the rate.
+func (m *Memory) Unbook(n int) {
+	for i := len(m.Resizes) - 1; i >= 0 && n > 0; i-- {
+		if by := min(m.Resizes[i].By, n); by > 0 {
+			m.Resizes[i].By -= by
+			n -= by
+		}
 	}
 }
 
@@ -150,16 +179,48 @@ func (m *Memory) DrainingSince(id MemberID) (time.Time, bool) {
 func (m *Memory) Ended(dir Direction, failure string, now time.Time) {
 	if failure == "" {
 		delete(m.Failed, dir)
+		if dir == DirOut {
+			delete(m.Failed, capacity)
+		}
 		return
 	}
-	if m.Failed == nil {
-		m.Failed = map[Direction]Failure{}
-	}
 	count := m.Failed[dir].Count + 1
-	if len(failure) > 200 {
-		failure = failure[:200]
+	put(&m.Failed, dir, Failure{Count: count, At: now, Until: now.Add(backoff(count)), Why: brief(failure)})
+}
+
+// capacity is the direction of growth that failed for want of capacity.
+const capacity Direction = "capacity"
+
+// A provider without capacity is left alone for 5 minutes, twice as long after
+// each further failure, and half an hour at the most; after three hours without
+// one all is forgotten. (Cluster-autoscaler's figures.)
+const (
+	firstLack     = 5 * time.Minute
+	mostLack      = 30 * time.Minute
+	lackForgotten = 3 * time.Hour
+)
+
+// Lacked remembers that the provider had no capacity to grow by. Failures while
+// it is left alone are of the same lack and count once.
+func (m *Memory) Lacked(failure string, now time.Time) {
+	f := m.Failed[capacity]
+	if now.Before(f.Until) {
+		return
 	}
-	m.Failed[dir] = Failure{Count: count, Until: now.Add(backoff(count)), Why: failure}
+	if now.Sub(f.At) >= lackForgotten {
+		f.Count = 0
+	}
+	f.Count++
+	f.At, f.Until, f.Why = now, now.Add(min(firstLack<<min(f.Count-1, 10), mostLack)), brief(failure)
+	put(&m.Failed, capacity, f)
+}
+
+// brief is as much of a failure's text as is remembered.
+func brief(s string) string {
+	if len(s) > 200 {
+		s = strings.ToValidUTF8(s[:200], "")
+	}
+	return s
 }
 
 // backoff is how long to wait after a number of failures in a row.
@@ -167,14 +228,20 @@ func backoff(count int) time.Duration {
 	return min(firstBackoff<<min(count-1, 20), mostBackoff)
 }
 
-// settle forgets what the list of members shows to be over.
-func (m *Memory) settle(members []Member, now time.Time) {
+// settle forgets what the list of members shows to be over. From a list that is
+// not believed nobody is taken for gone.
+func (m *Memory) settle(members []Member, t Terms, now time.Time) {
 	listed := map[string]bool{}
 	ids := map[MemberID]bool{}
 	for _, x := range members {
 		listed[x.Name], ids[x.ID] = true, true
 	}
-	m.keepDraining(func(id MemberID) bool { return ids[id] })
+	if t.Drift == "" {
+		m.keepDraining(func(id MemberID) bool { return ids[id] })
+	}
+	if !t.Names {
+		m.countIn(members)
+	}
 	kept := m.Expected[:0]
 	for _, e := range m.Expected {
 		e.Names = slices.DeleteFunc(e.Names, func(n string) bool { return listed[n] })
@@ -190,15 +257,46 @@ func (m *Memory) settle(members []Member, now time.Time) {
 	m.Expected = kept
 }
 
+// countIn forgets as many of the expected as a provider that takes no names lists
+// beyond those it had. Names that it chose itself tell nothing.
+func (m *Memory) countIn(members []Member) {
+	held := Provided(members)
+	for i, e := range m.Expected {
+		came := len(e.Names) - min(max(0, e.To-held), len(e.Names))
+		if e.To == 0 || came == 0 {
+			continue
+		}
+		if m.Roll != nil && slices.Contains(e.Names[:came], m.Roll.Surge) {
+			m.Roll.Surge = youngest(members)
+		}
+		m.Expected[i].Names = e.Names[came:]
+	}
+}
+
+// Provided counts the members that a provider holds its size with: all but those that
+// it was asked to end.
+func Provided(members []Member) int {
+	n := 0
+	for _, x := range members {
+		if x.State != Leaving {
+			n++
+		}
+	}
+	return n
+}
+
+// youngest is the name of the member that was made last.
+func youngest(members []Member) string {
+	if len(members) == 0 {
+		return ""
+	}
+	return slices.MaxFunc(members, func(a, b Member) int { return a.Born.Compare(b.Born) }).Name
+}
+
 // forgive takes members that never came off what counts against the rate, and
 // off what adding members is judged by.
 func (m *Memory) forgive(n int) {
-	for i := len(m.Resizes) - 1; i >= 0 && n > 0; i-- {
-		if by := min(m.Resizes[i].By, n); by > 0 {
-			m.Resizes[i].By -= by
-			n -= by
-		}
-	}
+	m.Unbook(n)
 	m.Adds = nil
 }
 
@@ -222,14 +320,24 @@ func (m *Memory) rewind(now time.Time) {
 	for i := range m.Replaced {
 		past(&m.Replaced[i], now)
 	}
+	for i := range m.Healed {
+		past(&m.Healed[i], now)
+	}
 	for i := range m.Draining {
 		past(&m.Draining[i].Since, now)
 	}
+	past(&m.Drifted, now)
+	m.Roll.rewind(past, now)
 	for i := range m.Expected {
 		past(&m.Expected[i].Until, now.Add(bootTime))
 	}
 	for dir, f := range m.Failed {
-		past(&f.Until, now.Add(mostBackoff))
+		most := mostBackoff
+		if dir == capacity {
+			most = mostLack
+		}
+		past(&f.At, now)
+		past(&f.Until, now.Add(most))
 		m.Failed[dir] = f
 	}
 	for _, times := range []map[string]time.Time{m.Missing, m.Above} {
@@ -274,5 +382,6 @@ func (m Memory) Clone() Memory {
 	}
 	m.Missing, m.Adds = maps.Clone(m.Missing), maps.Clone(m.Adds)
 	m.Above, m.Failed = maps.Clone(m.Above), maps.Clone(m.Failed)
+	m.Healed, m.Roll = slices.Clone(m.Healed), m.Roll.clone()
 	return m
 }

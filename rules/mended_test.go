@@ -74,7 +74,7 @@ func TestFailedGrowthIsNoUselessAddition(t *testing.T) {
 		d, m = Decide(r, Inputs{Members: pool(4), Terms: can, Up: &u, Answers: []Answer{folded(now, 4, 1)}}, m, now)
 		if d.Acts() {
 			n := []string{fmt.Sprint("new-", i)}
-			m.Expect(n, now)
+			m.Expect(n, 0, now)
 			m.Doubt(n, false, nil, now)
 			m.Ended(DirOut, "503", now)
 		}

@@ -261,7 +261,7 @@ func TestMemoryStaysUnderFourKilobytes(t *testing.T) {
 	for i := range 50 {
 		names = append(names, fmt.Sprintf("web-%d", i))
 	}
-	m.Expect(names, epoch)
+	m.Expect(names, 0, epoch)
 	for _, n := range names {
 		m.Draining = append(m.Draining[:0], Drain{IDs: append(idsOf(m), MemberID("4012345"+n[4:])), Since: epoch})
 	}

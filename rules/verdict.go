@@ -13,7 +13,7 @@ const replacedFor = 10 * time.Minute
 // settle turns the narrowed wish into the verdict and its reason.
 func (j *judgement) settle() {
 	d := &j.d
-	d.To, d.Signal = j.wish, j.signal
+	d.To, d.Signal = j.wish+j.c.extra(), j.signal
 	switch {
 	case j.wish > j.n:
 		d.Verdict, d.Reason = ScaleOut, j.because
@@ -35,7 +35,7 @@ func (j *judgement) settle() {
 		j.replace()
 	}
 	if d.Verdict == Keep || d.Verdict == Replace {
-		d.To = j.n
+		d.To = d.Size
 	}
 }
 
@@ -74,6 +74,7 @@ func (j *judgement) replace() {
 	victims := ids(j.c.dead)
 	if len(victims)+j.m.Owed == 0 && !j.c.correlated(j.r.Warmup) {
 		victims = j.sick()
+		j.heals = len(victims) > 0
 	}
 	if len(victims)+j.m.Owed == 0 {
 		return
@@ -82,7 +83,33 @@ func (j *judgement) replace() {
 	past := within10(j.m.Replaced, j.now)
 	if len(past) > 0 && j.now.Sub(past[len(past)-1]) < backoff(len(past)) {
 		j.d.Refused = ProviderBackoff
+		return
 	}
+	if most := mostHealed(j.n); j.heals && len(j.healed()) >= most {
+		j.d.Refused = RateLimited
+		j.d.Detail = itoa(most) + " of " + itoa(j.n) + " members were replaced for their health within the hour; the next one after " +
+			clock(j.m.Healed[len(j.m.Healed)-most].Add(healedFor))
+	}
+}
+
+// Members that fail their probe, or never answer it, are replaced so often an
+// hour: a quarter of the pool, at least 2 and at most 10. More is no member's
+// fault (an image that does not work, a probe that asks too much), each costs a
+// machine, and who is sick may still serve. The dead are not counted: they
+// serve nobody.
+const (
+	healedFor   = time.Hour
+	leastHealed = 2
+	topHealed   = 10
+)
+
+func mostHealed(n int) int { return min(max(n/4, leastHealed), topHealed) }
+
+// healed are the replacements for health that still count.
+func (j *judgement) healed() []time.Time {
+	j.m.Healed = slices.DeleteFunc(j.m.Healed, func(t time.Time) bool { return j.now.Sub(t) >= healedFor })
+	j.m.Healed = j.m.Healed[max(0, len(j.m.Healed)-topHealed):]
+	return j.m.Healed
 }
 
 // sick is the member that has been unhealthy, or has booted, for too long: the
@@ -126,10 +153,26 @@ func (j *judgement) refuse() {
 		d.Refused = DryRun
 	case j.in.Open != "":
 		d.Refused = InFlight
+	case j.in.Terms.Drift != "" && d.Verdict == Replace:
+		d.Refused = Drift
 	case j.now.Before(j.m.Failed[dir].Until):
-		d.Refused = ProviderBackoff
+		d.Refused, d.Detail = ProviderBackoff, j.m.Failed[dir].tell()
+	case dir == DirOut && j.now.Before(j.m.Failed[capacity].Until):
+		d.Refused, d.Detail = ProviderBackoff, j.m.Failed[capacity].tell()
 	}
 }
+
+// tell says until when a provider is left alone, and why in its own words. A
+// failure that was remembered by an earlier version does not say.
+func (f Failure) tell() string {
+	if f.At.IsZero() {
+		return ""
+	}
+	return "until " + clock(f.Until) + ": " + f.Why
+}
+
+// clock is a time of the day.
+func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
 
 // remember keeps what later judgements need of this one.
 func (j *judgement) remember() {
@@ -137,17 +180,25 @@ func (j *judgement) remember() {
 	j.m.Resizes = slices.DeleteFunc(j.m.Resizes, func(r Resize) bool { return j.now.Sub(r.At) >= longest })
 	j.m.Replaced = within10(j.m.Replaced, j.now)
 	j.forgetStrangers()
+	j.m.Healed = j.healed()
 	if !j.d.Acts() {
+		return
+	}
+	if j.rolls {
+		j.rememberRoll()
 		return
 	}
 	switch j.d.Verdict {
 	case Replace:
 		j.m.Replaced = append(j.m.Replaced, j.now)
+		if j.heals {
+			j.m.Healed = append(j.m.Healed, j.now)
+		}
 	case ScaleOut:
 		j.rememberAdd()
 		fallthrough
 	default:
-		j.m.Resizes = mergeResizes(append(j.m.Resizes, Resize{j.now, j.d.To - j.n}))
+		j.m.Resizes = mergeResizes(append(j.m.Resizes, Resize{j.now, j.d.To - j.d.Size}))
 	}
 }
 

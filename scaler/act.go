@@ -111,7 +111,11 @@ func (l *loop) carry(ctx context.Context, seq journal.Seq, step journal.Step, me
 		l.log.Warn("step failed", "step", step.ID, "verb", step.Verb, "err", failure)
 		l.undo(step, now)
 	}
-	l.memory.Ended(direction(step.Verb), o.Err, now)
+	if dir := direction(step.Verb); dir == rules.DirOut && errors.Is(failure, ErrNoCapacity) {
+		l.memory.Lacked(o.Err, now)
+	} else {
+		l.memory.Ended(dir, o.Err, now)
+	}
 	o.After = &l.memory
 	l.s.metrics.steps.WithLabelValues(l.name, string(step.Verb), outcome(failure)).Inc()
 	if err := l.s.journal.End(seq, o); err != nil {

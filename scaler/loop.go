@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -139,7 +138,7 @@ func (l *loop) judge(ctx context.Context, now time.Time) error {
 		return err
 	}
 	if l.rule == nil {
-		l.tell(nil, in.Members)
+		l.tell(nil, in.Members, in.Terms)
 		return nil
 	}
 	if err := l.orders(&in, now); err != nil {
@@ -151,12 +150,31 @@ func (l *loop) judge(ctx context.Context, now time.Time) error {
 	members := after.Overlay(in.Members)
 	step := plan(l.situation(d, in, members, now), &after)
 	tick := journal.Tick{Pool: l.name, In: in, Before: before, Out: d, After: after}
-	l.tell(&d, members)
+	l.tell(&d, members, in.Terms)
 	l.s.metrics.judged(d, time.Since(began))
 	if step.Verb == "" {
-		return l.keep(now, tick)
+		err = l.keep(now, tick)
+	} else {
+		err = l.act(ctx, now, step, tick, in.Members)
 	}
-	return l.act(ctx, now, step, tick, in.Members)
+	if err != nil {
+		return err
+	}
+	return l.endRoll(d, in.Roll, now)
+}
+
+// endRoll takes the order of a roll back that has ended by itself. Killed before
+// that, the next judgement finds it ended and does it again.
+func (l *loop) endRoll(d rules.Decision, order *rules.Order, now time.Time) error {
+	if d.Roll == nil || d.Roll.State == rules.RollUnderWay || !order.In(now) || l.memory.Roll == nil || !l.memory.Roll.At.Equal(order.At) {
+		return nil
+	}
+	l.log.Info("roll ended", "pool", l.name, "state", d.Roll.State, "replaced", d.Roll.Done, "of", d.Roll.Of, "why", d.Roll.Text)
+	over := &rules.Order{By: "flyball", Why: d.Roll.String(), At: now, Until: now}
+	if err := l.s.journal.SetOrder(l.target(), journal.RollOrder, over, now); err != nil {
+		return fmt.Errorf("journal the end of the roll of pool %s: %w", l.name, err)
+	}
+	return nil
 }
 
 // look asks the provider who is there, and the traffic what they are doing.
@@ -167,11 +185,13 @@ func (l *loop) look(ctx context.Context) (rules.Inputs, error) {
 	if err != nil {
 		return rules.Inputs{}, fmt.Errorf("look at pool %s: %w", l.name, err)
 	}
+	in := rules.Inputs{Members: members, Terms: terms, DryRun: l.unit.DryRun}
 	if l.unit.Traffic != nil {
 		open, err := l.unit.Traffic.Open(ctx)
 		if l.counted = err == nil; err != nil {
 			l.log.Warn("open requests are not known", "pool", l.name, "err", err)
 		}
+		in.Blind = err != nil
 		for i, m := range members {
 			if n, ok := open[m.ID]; ok {
 				members[i].Open = &n
@@ -180,7 +200,7 @@ func (l *loop) look(ctx context.Context) (rules.Inputs, error) {
 	}
 	l.members = members
 	l.s.roster.Set(l.name, members)
-	return rules.Inputs{Members: members, Terms: terms, DryRun: l.unit.DryRun}, nil
+	return in, nil
 }
 
 // orders puts what operators ordered beside the rest of the inputs.
@@ -189,7 +209,7 @@ func (l *loop) orders(in *rules.Inputs, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("read orders: %w", err)
 	}
-	in.Floor, in.Pause = os[l.target()].Floor, os[l.target()].Pause
+	in.Floor, in.Pause, in.Roll = os[l.target()].Floor, os[l.target()].Pause, os[l.target()].Roll
 	if all := os[journal.All].Pause; all.In(now) {
 		in.Pause = all
 	}
@@ -198,7 +218,7 @@ func (l *loop) orders(in *rules.Inputs, now time.Time) error {
 
 func (l *loop) situation(d rules.Decision, in rules.Inputs, members []rules.Member, now time.Time) situation {
 	return situation{
-		d: d, members: members, listed: in.Members, drain: l.unit.Drain, counted: l.counted, met: l.met,
+		d: d, members: members, listed: in.Members, drain: l.unit.Drain, counted: l.counted, met: l.met, terms: in.Terms,
 		steady: !in.Pause.In(now) && l.rule.Mode == rules.Act && !in.DryRun, now: now,
 	}
 }
@@ -207,8 +227,7 @@ func (l *loop) situation(d rules.Decision, in rules.Inputs, members []rules.Memb
 // then it is dropped whole, its memory included, so that what is kept can be
 // decided again.
 func (l *loop) keep(now time.Time, t journal.Tick) error {
-	held := maps.EqualFunc(l.memory.Above, t.After.Above, time.Time.Equal) // a hold's clock starts and stops exactly
-	if held && !t.Out.Acts() && journal.Same(l.kept.Out, t.Out) && now.Sub(l.kept.Out.At) < l.renewal() {
+	if l.memory.SameClocks(t.After) && !t.Out.Acts() && journal.Same(l.kept.Out, t.Out) && now.Sub(l.kept.Out.At) < l.renewal() {
 		return nil
 	}
 	if err := l.s.journal.Tick(now, []journal.Tick{t}); err != nil {
@@ -246,8 +265,9 @@ func (l *loop) act(ctx context.Context, now time.Time, step journal.Step, t jour
 }
 
 // tell publishes the pool's state.
-func (l *loop) tell(d *rules.Decision, members []rules.Member) {
+func (l *loop) tell(d *rules.Decision, members []rules.Member, t rules.Terms) {
+	members = slices.SortedFunc(slices.Values(members), func(a, b rules.Member) int { return byNumber(a.Name, b.Name) })
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.status.Members, l.status.Decision = members, d
+	l.status.Members, l.status.Decision, l.status.Terms = members, d, &t
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -33,6 +34,8 @@ func (s *Scaler) Handler(who func(*http.Request) string) http.Handler {
 	act("pools/{pool}/set", s.set)
 	act("pools/{pool}/pause", s.pause)
 	act("pools/{pool}/resume", s.resume)
+	act("pools/{pool}/roll", s.roll)
+	act("pools/{pool}/roll/stop", s.stopRoll)
 	act("stop-all", func(_ string, o rules.Order, now time.Time) error {
 		return s.journal.SetOrder(journal.All, journal.PauseOrder, &o, now)
 	})
@@ -55,7 +58,7 @@ func (s *Scaler) order(w http.ResponseWriter, r *http.Request, by string, f func
 		}
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	o := rules.Order{By: by, Why: b.Reason, Size: b.Size}
+	o := rules.Order{By: by, Why: b.Reason, Size: b.Size, At: now}
 	if b.For > 0 {
 		o.Until = now.Add(time.Duration(b.For))
 	}
@@ -128,6 +131,66 @@ func (s *Scaler) resume(pool string, o rules.Order, now time.Time) error {
 		return s.journal.SetOrder(l.target(), journal.FloorOrder, &o, now)
 	}
 	return nil
+}
+
+// roll has all members replaced that were made by another template than the
+// present one.
+func (s *Scaler) roll(pool string, o rules.Order, now time.Time) error {
+	l, err := s.find(pool)
+	if err != nil {
+		return err
+	}
+	os, err := s.journal.Orders()
+	if err != nil {
+		return err
+	}
+	if os[l.target()].Roll.In(now) {
+		return refusal{http.StatusConflict, fmt.Sprintf("pool %s is being rolled already: stop that first, or wait", pool)}
+	}
+	if why := l.whyNoRoll(); why != "" {
+		return refusal{http.StatusConflict, fmt.Sprintf("pool %s cannot be rolled: %s", pool, why)}
+	}
+	return s.journal.SetOrder(l.target(), journal.RollOrder, &o, now)
+}
+
+// whyNoRoll is why a roll of the pool could not even begin.
+func (l *loop) whyNoRoll() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.status.Terms
+	outdated := func(m rules.Member) bool { return m.Version != t.Version }
+	switch {
+	case l.rule == nil:
+		return "it has no scale rule: write one, then its members can be replaced"
+	case l.rule.Mode != rules.Act:
+		return "its rule only watches: write `mode: act` into " + l.rule.Rule
+	case t == nil:
+		return "it has not been looked at yet: try again in a moment"
+	case t.Version == "":
+		return "its provider does not tell by which template members are made"
+	case !t.Victims:
+		return "its provider does not take the members to remove"
+	case !slices.ContainsFunc(l.status.Members, outdated):
+		return fmt.Sprintf("all its %d members are of the present version %s", len(l.status.Members), t.Version)
+	}
+	return ""
+}
+
+// stopRoll ends a roll. Who was replaced stays so.
+func (s *Scaler) stopRoll(pool string, o rules.Order, now time.Time) error {
+	l, err := s.find(pool)
+	if err != nil {
+		return err
+	}
+	os, err := s.journal.Orders()
+	if err != nil {
+		return err
+	}
+	if !os[l.target()].Roll.In(now) {
+		return refusal{http.StatusConflict, fmt.Sprintf("pool %s is not being rolled", pool)}
+	}
+	o.Until = now
+	return s.journal.SetOrder(l.target(), journal.RollOrder, &o, now)
 }
 
 // find returns the loop of a pool.

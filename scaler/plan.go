@@ -30,6 +30,7 @@ type situation struct {
 	drain   time.Duration
 	counted bool // whoever sends requests told of them
 	met     bool // and was told of all members
+	terms   rules.Terms
 	steady  bool // the pool is acted on at all: its rule acts, nobody paused it, it is not dry
 	now     time.Time
 }
@@ -50,6 +51,8 @@ func plan(s situation, m *rules.Memory) journal.Step {
 	case s.insist(&step, m):
 	case s.takeBack(&step, m):
 	case s.admit(&step, m):
+	case s.terms.Drift != "": // who seems to be too many may be all there is
+		step.Verb = ""
 	default:
 		s.remove(&step, m)
 	}
@@ -68,7 +71,13 @@ func (s situation) carryOut(step *journal.Step, m *rules.Memory) {
 		need := s.d.To - s.d.Size
 		step.Victims = s.readmit(need, m)
 		step.Names = s.names(need-len(step.Victims), m)
+		short := need - len(step.Victims) - len(step.Names)
+		m.Unbook(short)
+		step.To -= short
 		step.Verb = journal.Grow
+		if s.d.Reason == rules.Rolling {
+			m.SurgeOf(step.Names[0])
+		}
 		if len(step.Names) == 0 {
 			step.Verb = journal.Admit
 		}
@@ -83,13 +92,31 @@ func (s situation) carryOut(step *journal.Step, m *rules.Memory) {
 		need := s.d.Size - s.d.To
 		let := min(need, m.Owed) // what is owed to a smaller pool need not be given
 		m.Owed -= let
-		step.Victims = s.victims(need-let, m)
+		step.Victims = s.d.Victims // a roll says who
+		if len(step.Victims) == 0 {
+			step.Victims = s.victims(need-let, m)
+		}
 		if len(step.Victims) > 0 {
 			step.Verb = journal.Withdraw
 		}
 		m.Withdraw(step.Victims, s.now)
 	}
-	m.Expect(step.Names, s.now)
+	to := 0
+	if !s.terms.Names && len(step.Names) > 0 {
+		to = s.provided(m) + len(step.Names)
+		step.To = to
+	}
+	m.Expect(step.Names, to, s.now)
+}
+
+// provided is the size that a provider which takes no names has or was asked for:
+// who drains, or is dead, is still of it.
+func (s situation) provided(m *rules.Memory) int {
+	n := rules.Provided(s.listed)
+	for _, e := range m.Expected {
+		n += len(e.Names)
+	}
+	return n
 }
 
 // readmit picks draining members that are well to take back, rather than to buy
@@ -104,28 +131,48 @@ func (s situation) readmit(need int, m *rules.Memory) []rules.MemberID {
 	return out
 }
 
-// takeBack takes draining members back where the provider is left alone: for that
-// it is not needed.
+// takeBack takes draining members back where the provider is left alone, or its
+// list is not believed: for that it is not needed.
 func (s situation) takeBack(step *journal.Step, m *rules.Memory) bool {
-	if s.d.Verdict != rules.ScaleOut || s.d.Refused != rules.ProviderBackoff || s.now.Before(m.Failed[admitting].Until) {
+	if s.barred() <= 0 || s.now.Before(m.Failed[admitting].Until) {
 		return false
 	}
-	step.Verb, step.Victims = journal.Admit, s.readmit(s.d.To-s.d.Size, m)
+	step.Verb, step.Victims = journal.Admit, s.readmit(s.barred(), m)
 	m.Admit(step.Victims)
 	return len(step.Victims) > 0
 }
 
+// barred is how many members are wanted that may not be bought now.
+func (s situation) barred() int {
+	for _, l := range s.d.Limits {
+		if l.Name == rules.Drift {
+			return l.From - l.To
+		}
+	}
+	if s.d.Verdict == rules.ScaleOut && s.d.Refused == rules.ProviderBackoff {
+		return s.d.To - s.d.Size
+	}
+	return 0
+}
+
 // victims picks whom to take out of rotation: the dead, the sick, those that boot,
-// then the oldest.
+// then those of another template than the present one, then the oldest. The one
+// that a roll makes is not among them.
 func (s situation) victims(n int, m *rules.Memory) []rules.MemberID {
 	rank := map[rules.State]int{rules.Dead: 0, rules.Unhealthy: 1, rules.Booting: 2, rules.Ready: 3}
 	in := slices.DeleteFunc(slices.Clone(s.members), func(x rules.Member) bool {
 		_, counts := rank[x.State]
 		_, out := m.DrainingSince(x.ID)
-		return !counts || out
+		return !counts || out || m.IsSurge(x)
 	})
+	outdated := func(x rules.Member) int {
+		if x.Version == s.terms.Version {
+			return 1
+		}
+		return 0
+	}
 	slices.SortStableFunc(in, func(a, b rules.Member) int {
-		return cmp.Or(rank[a.State]-rank[b.State], a.Born.Compare(b.Born), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(rank[a.State]-rank[b.State], outdated(a)-outdated(b), a.Born.Compare(b.Born), cmp.Compare(a.Name, b.Name))
 	})
 	var out []rules.MemberID
 	for _, x := range in[:min(n, len(in))] {
@@ -195,8 +242,14 @@ func (s situation) remove(step *journal.Step, m *rules.Memory) {
 			step.Victims = append(step.Victims, x.ID)
 		}
 	}
-	if len(step.Victims) > 0 {
-		step.Verb, step.To = journal.Remove, s.d.Size
+	if len(step.Victims) == 0 {
+		return
+	}
+	step.Verb, step.To = journal.Remove, s.d.Size
+	if !s.terms.Names {
+		asked := slices.DeleteFunc(of(*step, s.listed), func(x rules.Member) bool { return x.State == rules.Leaving })
+		step.To = max(0, s.provided(m)-len(asked))
+		m.Removed(len(asked))
 	}
 }
 

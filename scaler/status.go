@@ -1,7 +1,10 @@
 package scaler
 
 import (
+	"cmp"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"flyball/rules"
@@ -26,9 +29,11 @@ type PoolStatus struct {
 	Min      int             `json:"min"`
 	Max      int             `json:"max"`
 	Members  []rules.Member  `json:"members"`
-	Decision *rules.Decision `json:"decision"` // the last judgement; nil before the first, and without a rule
+	Decision *rules.Decision `json:"decision"`        // the last judgement; nil before the first, and without a rule
+	Terms    *rules.Terms    `json:"terms,omitempty"` // of the provider, as last looked; nil before the first look
 	Floor    *rules.Order    `json:"floor"`
 	Pause    *rules.Order    `json:"pause"`
+	Roll     *rules.Order    `json:"roll,omitempty"`
 	Judged   time.Time       `json:"judged"`            // when it was last judged, or taken over
 	Failing  string          `json:"failing,omitempty"` // why the last judgement could not be made
 }
@@ -45,10 +50,24 @@ func (s *Scaler) Status() (Status, error) {
 		l.mu.Lock()
 		p := l.status
 		l.mu.Unlock()
-		p.Floor, p.Pause = holding(orders[l.target()].Floor, now), holding(orders[l.target()].Pause, now)
+		o := orders[l.target()]
+		p.Floor, p.Pause, p.Roll = holding(o.Floor, now), holding(o.Pause, now), holding(o.Roll, now)
 		out.Pools = append(out.Pools, p)
 	}
 	return out, nil
+}
+
+// byNumber compares names so that web-2 comes before web-10.
+func byNumber(a, b string) int {
+	return cmp.Or(cmp.Compare(strings.TrimRight(a, digits), strings.TrimRight(b, digits)), cmp.Compare(number(a), number(b)), cmp.Compare(a, b))
+}
+
+const digits = "0123456789"
+
+// number is the one that a name ends with; 0 if it ends with none.
+func number(name string) int {
+	n, _ := strconv.Atoi(name[len(strings.TrimRight(name, digits)):]) // too large a one is none
+	return n
 }
 
 // holding returns an order while it holds.

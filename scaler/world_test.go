@@ -330,9 +330,12 @@ func (j *memoryJournal) SetOrder(target, kind string, o *rules.Order, at time.Ti
 		o = nil
 	}
 	now := j.orders[target]
-	if kind == journal.PauseOrder {
+	switch kind {
+	case journal.PauseOrder:
 		now.Pause = o
-	} else {
+	case journal.RollOrder:
+		now.Roll = o
+	default:
 		now.Floor = o
 	}
 	j.orders[target] = now

@@ -16,6 +16,7 @@ const All = "all"
 const (
 	PauseOrder = "pause" // nothing is done
 	FloorOrder = "floor" // at least so many members
+	RollOrder  = "roll"  // members of older templates are replaced one by one
 )
 
 // OrderBody is an operator's act as an entry.
@@ -30,6 +31,7 @@ type OrderBody struct {
 type Standing struct {
 	Pause *rules.Order `json:"pause,omitempty"`
 	Floor *rules.Order `json:"floor,omitempty"`
+	Roll  *rules.Order `json:"roll,omitempty"`
 }
 
 // SetOrder writes an operator's order for a target, [All] or pool/<name>, in the
@@ -37,8 +39,8 @@ type Standing struct {
 // later than at, which tells by whom and why. When it returns without an error
 // it is on the disk.
 func (j *Journal) SetOrder(target, kind string, o *rules.Order, at time.Time) error {
-	if kind != PauseOrder && kind != FloorOrder {
-		return fmt.Errorf("journal order: kind %q is neither %s nor %s", kind, PauseOrder, FloorOrder)
+	if kind != PauseOrder && kind != FloorOrder && kind != RollOrder {
+		return fmt.Errorf("journal order: kind %q is none of %s, %s and %s", kind, PauseOrder, FloorOrder, RollOrder)
 	}
 	j.ordering.Lock()
 	defer j.ordering.Unlock()
@@ -102,6 +104,8 @@ func (j *Journal) readOrders() (map[string]Standing, error) {
 			s.Pause = &o
 		case FloorOrder:
 			s.Floor = &o
+		case RollOrder:
+			s.Roll = &o
 		}
 		all[target] = s
 	}

@@ -15,8 +15,13 @@ func Same(a, b rules.Decision) bool {
 		slices.EqualFunc(a.Signals, b.Signals, func(x, y rules.Judged) bool {
 			return x.Name == y.Name && x.Wants == y.Wants && x.Reason == y.Reason
 		}) &&
+		sameRoll(a.Roll, b.Roll) &&
 		slices.EqualFunc(a.Limits, b.Limits, func(x, y rules.Applied) bool { return x.Name == y.Name }) &&
 		slices.EqualFunc(a.Holds, b.Holds, func(x, y rules.JudgedHold) bool {
 			return x.Name == y.Name && x.Forbids == y.Forbids
 		})
+}
+
+func sameRoll(a, b *rules.Rolled) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }

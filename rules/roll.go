@@ -1,0 +1,396 @@
+package rules
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Roll is what a pool's judgements remember of a roll: all members that were made
+// by another template than the present one are replaced, one at a time. One of
+// the present template is made beyond the wish (the surge), and when it is ready
+// and warm, the oldest of the others goes.
+type Roll struct {
+	At      time.Time `json:"at"`              // when it was ordered, which tells it from another
+	Version string    `json:"version"`         // that members are to have
+	Of      int       `json:"of"`              // members of another one when it began
+	Surge   string    `json:"surge,omitempty"` // name of the one that is more than wanted; "" is none
+	Since   time.Time `json:"since,omitzero"`  // when the present replacement began; zero: none is under way
+	Sick    []string  `json:"sick,omitempty"`  // names of members of the version that fell sick or died
+	Bad     []string  `json:"bad,omitempty"`   // signals that were above their band when it began
+	Worse   time.Time `json:"worse,omitzero"`  // since when another one is
+	Ended   time.Time `json:"ended,omitzero"`
+	Why     string    `json:"why,omitempty"`  // it ended
+	Done    int       `json:"done,omitempty"` // replaced when it ended
+}
+
+// Rolled is a roll as a decision shows it.
+type Rolled struct {
+	Version string    `json:"version"`
+	Done    int       `json:"done"` // replaced, or gone otherwise
+	Of      int       `json:"of"`   // that were to be replaced
+	State   RollState `json:"state"`
+	Text    string    `json:"text,omitempty"` // what it does, what it waits for, or why it stopped
+}
+
+// RollState is where a roll is.
+type RollState string
+
+// The states of a roll.
+const (
+	RollUnderWay RollState = "rolling"
+	RollHalted   RollState = "stopped"
+	RollDone     RollState = "done"
+)
+
+// rollTold is how long an ended roll is told of.
+const rollTold = 24 * time.Hour
+
+// mostSick is how many members of a new version may fall sick or die until it is
+// taken for bad.
+const mostSick = 2
+
+// roll goes on with a roll, ends it, or waits. It acts only where nothing else is
+// to be done, and never in doubt.
+func (j *judgement) roll() {
+	j.takeRoll()
+	ro := j.m.Roll
+	if ro == nil {
+		return
+	}
+	text := ro.Why
+	if ro.Ended.IsZero() {
+		text = j.rollOn(j.outdated())
+	}
+	if !ro.Ended.IsZero() {
+		text = ro.Why
+		j.dropSurge()
+	}
+	j.d.Roll = j.tellRoll(text)
+}
+
+// takeRoll takes up what is ordered, and forgets what ended long ago.
+func (j *judgement) takeRoll() {
+	ro, order := j.m.Roll, j.in.Roll
+	if ro != nil && j.c.surge == nil && j.in.Terms.Drift == "" {
+		ro.Surge = "" // it did not come, or was withdrawn
+	}
+	switch {
+	case order.In(j.now) && (ro == nil || !ro.At.Equal(order.At)):
+		if ro != nil && j.c.surge != nil {
+			j.endRoll("another one was ordered") // and waits until this one is cleared away
+			return
+		}
+		j.m.Roll = &Roll{At: order.At, Version: j.in.Terms.Version, Of: len(j.outdated()), Bad: j.above(nil)}
+	case ro == nil:
+	case ro.Ended.IsZero() && !order.In(j.now):
+		j.endRoll("it was stopped by an order")
+	case !ro.Ended.IsZero() && j.c.surge == nil && j.now.Sub(ro.Ended) >= rollTold:
+		j.m.Roll = nil
+	}
+}
+
+// endRoll ends a roll that is under way.
+func (j *judgement) endRoll(why string) {
+	if ro := j.m.Roll; ro.Ended.IsZero() {
+		ro.Ended, ro.Why, ro.Done = j.now, why, max(0, ro.Of-len(j.outdated()))
+	}
+}
+
+// rollOn does the next thing and tells it, unless the roll is to end.
+func (j *judgement) rollOn(old []Member) string {
+	ro := j.m.Roll
+	if v := j.in.Terms.Version; v != "" && v != ro.Version {
+		ro.Version, ro.Of, ro.Sick, ro.Since = v, len(old), nil, time.Time{}
+	}
+	ro.Of = max(ro.Of, len(old))
+	j.countSick()
+	if why := j.whyStop(); why != "" {
+		j.endRoll(why)
+		return ""
+	}
+	if len(old) == 0 && ro.Version != "" {
+		j.endRoll("")
+		return ""
+	}
+	if text := j.whyWait(); text != "" {
+		return "waits: " + text
+	}
+	if j.c.surge == nil {
+		return j.surge()
+	}
+	return j.retire(old)
+}
+
+// whyStop is why a roll must not go on.
+func (j *judgement) whyStop() string {
+	ro, s := j.m.Roll, j.c.surge
+	late := !ro.Since.IsZero() && j.now.Sub(ro.Since) >= bootTime
+	worse := j.above(ro.Bad)
+	if len(worse) == 0 {
+		ro.Worse = time.Time{}
+	} else if ro.Worse.IsZero() {
+		ro.Worse = j.now
+	}
+	switch {
+	case !j.in.Terms.Victims:
+		return "the provider does not take the members to remove"
+	case j.c.correlated(j.r.Warmup):
+		return "many members turned unhealthy at once (" + string(CorrelatedUnhealthy) + ")"
+	case len(ro.Sick) >= mostSick:
+		return strings.Join(ro.Sick, " and ") + " of the new version turned unhealthy"
+	case late && (s == nil || s.State != Ready):
+		return "no new member became ready within " + round(bootTime)
+	case s != nil && s.State == Ready && s.Version != ro.Version:
+		return "the new member " + s.Name + " is of version " + quote(s.Version) + ", not " + quote(ro.Version)
+	case j.bars[DirOut] != "":
+		return "the hold " + j.bars[DirOut] + " forbids growth"
+	case !ro.Worse.IsZero() && j.now.Sub(ro.Worse) >= j.r.Warmup:
+		return strings.Join(worse, " and ") + " got worse since it began"
+	case s == nil && j.in.Terms.Most > 0 && j.n+1 > j.in.Terms.Most:
+		return "the provider gives no more than " + itoa(j.in.Terms.Most) + " members, and one more is needed (" + string(Quota) + ")"
+	}
+	return ""
+}
+
+// whyWait is what a roll waits for.
+func (j *judgement) whyWait() string {
+	switch {
+	case j.in.Terms.Drift != "":
+		return string(Drift)
+	case j.in.Terms.Version == "":
+		return "the provider does not tell its template"
+	case j.d.Verdict == Replace:
+		return "a member is to be replaced for its health"
+	case j.d.Verdict != Keep:
+		return "the pool is resized"
+	case j.doubt != "":
+		return j.doubter + ", " + string(j.doubt)
+	case !j.m.Roll.Worse.IsZero():
+		return strings.Join(j.above(j.m.Roll.Bad), " and ") + " is above its band"
+	case j.in.Blind:
+		return "the balancer cannot be asked"
+	}
+	return ""
+}
+
+// surge asks for one member more, once nobody comes or goes. It may stand above
+// max: max bounds what the load may want, and who is on the way out never counted
+// against it. It never stands above the provider's quota.
+func (j *judgement) surge() string {
+	switch {
+	case len(j.c.draining)+len(j.c.leaving) > 0:
+		return "waits: " + slices.Concat(j.c.draining, j.c.leaving)[0].Name + " is leaving"
+	case j.c.coming() > 0:
+		return "waits: members are booting"
+	case j.n > max(j.r.Max, j.floor):
+		return "waits: the pool is above its max"
+	}
+	j.act(ScaleOut, j.d.Size+1, nil)
+	return "makes one of the new version"
+}
+
+// retire takes out the oldest member of another version, once the surge is warm
+// and gets requests as the others do.
+func (j *judgement) retire(old []Member) string {
+	s := j.c.surge
+	switch served := j.served(); {
+	case s.State == Dead || s.State == Unhealthy && j.now.Sub(s.Since) >= j.r.Warmup:
+		j.act(ScaleIn, j.d.Size-1, []MemberID{s.ID})
+		return s.Name + " of the new version fails and goes; another one is made"
+	case s.State != Ready:
+		return "waits: " + s.Name + " is " + string(s.State)
+	case j.now.Sub(s.Since) < j.r.Warmup:
+		return "waits: " + s.Name + " is warming up"
+	case served && s.Open == nil:
+		return "waits: " + s.Name + " gets no requests yet"
+	case j.bars[DirIn] != "":
+		return "waits: the hold " + j.bars[DirIn] + " forbids removing"
+	}
+	j.act(ScaleIn, j.d.Size-1, []MemberID{old[0].ID})
+	return "replaces " + old[0].Name + " by " + s.Name
+}
+
+// served reports whether somebody counts the members' requests.
+func (j *judgement) served() bool {
+	return slices.ContainsFunc(j.in.Members, func(m Member) bool { return m.Open != nil })
+}
+
+// dropSurge takes the surge of a roll that ended away: it is one more than wanted.
+func (j *judgement) dropSurge() {
+	s := j.c.surge
+	barred := j.d.Verdict != Keep || j.doubt != "" || j.bars[DirIn] != "" || j.in.Terms.Drift != "" || j.c.correlated(j.r.Warmup)
+	if s == nil || s.ID == "" || barred {
+		return
+	}
+	j.act(ScaleIn, j.d.Size-1, []MemberID{s.ID})
+}
+
+// act makes the verdict the roll's.
+func (j *judgement) act(v Verdict, to int, victims []MemberID) {
+	j.rolls = true
+	j.d.Verdict, j.d.To, j.d.Victims, j.d.Signal, j.d.Reason = v, to, victims, "", Rolling
+	if ro := j.m.Roll; !ro.Ended.IsZero() && ro.Why != "" {
+		j.d.Reason = RollStopped
+	}
+}
+
+// rememberRoll keeps what the roll has asked for. The name of the surge is the plan's.
+func (j *judgement) rememberRoll() {
+	ro := j.m.Roll
+	switch {
+	case j.d.Verdict == ScaleIn && len(j.d.Victims) > 0 && j.d.Victims[0] != j.c.surge.ID:
+		ro.Surge, ro.Since = "", time.Time{} // it has the other one's place
+	case j.d.Verdict == ScaleOut && ro.Since.IsZero():
+		ro.Since = j.now
+	}
+}
+
+// outdated are the members that were made by another template, as they are to go:
+// the sick, then the oldest.
+func (j *judgement) outdated() []Member {
+	old := slices.Concat(j.c.unhealthy, j.c.booting, j.c.warm, j.c.young)
+	old = slices.DeleteFunc(old, func(m Member) bool { return m.Version == j.in.Terms.Version || j.m.IsSurge(m) })
+	slices.SortStableFunc(old, func(a, b Member) int {
+		return cmp.Or(order(a)-order(b), a.Born.Compare(b.Born), cmp.Compare(a.Name, b.Name))
+	})
+	return old
+}
+
+func order(m Member) int {
+	if m.State == Unhealthy {
+		return 0
+	}
+	return 1
+}
+
+// countSick takes down which members of the new version fell sick or died since
+// the roll began.
+func (j *judgement) countSick() {
+	ro := j.m.Roll
+	ms := slices.Concat(j.c.unhealthy, j.c.dead)
+	if s := j.c.surge; s != nil && (s.State == Unhealthy || s.State == Dead) {
+		ms = append(ms, *s)
+	}
+	for _, m := range ms {
+		if m.Version == ro.Version && !m.Since.Before(ro.At) && !slices.Contains(ro.Sick, m.Name) && len(ro.Sick) < mostSick {
+			ro.Sick = append(ro.Sick, m.Name)
+		}
+	}
+}
+
+// above are the signals that are above their band, but for the given ones.
+func (j *judgement) above(but []string) (out []string) {
+	for i, s := range j.r.Signals {
+		v := j.d.Signals[i].Value
+		if s.Band != nil && v != nil && *v > s.Band.Above && !slices.Contains(but, s.Name) {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
+// tellRoll shows the roll.
+func (j *judgement) tellRoll(text string) *Rolled {
+	ro := j.m.Roll
+	out := &Rolled{Version: ro.Version, Of: ro.Of, Done: max(0, ro.Of-len(j.outdated())), State: RollUnderWay, Text: text}
+	switch {
+	case ro.Ended.IsZero():
+	case ro.Why == "":
+		out.State, out.Done = RollDone, ro.Done
+	default:
+		out.State, out.Done = RollHalted, ro.Done
+	}
+	return out
+}
+
+// String tells the roll in one line.
+func (r Rolled) String() string {
+	s := itoa(r.Done) + " of " + itoa(r.Of) + " replaced by version " + quote(r.Version)
+	switch r.State {
+	case RollDone:
+		return "done, " + s
+	case RollHalted:
+		return "stopped, " + s + ": " + r.Text
+	}
+	return strings.TrimSuffix(s+"; "+r.Text, "; ")
+}
+
+// quote shows a version, of which some are long digests.
+func quote(version string) string {
+	if version == "" {
+		return "unknown"
+	}
+	if r := []rune(version); len(r) > 40 {
+		return string(r[:40]) + "..."
+	}
+	return version
+}
+
+// surging is the surge while it is asked for and not listed; else nil.
+func (m *Memory) surging() *Member {
+	if m.Roll == nil || m.Roll.Surge == "" {
+		return nil
+	}
+	for _, e := range m.Expected {
+		if slices.Contains(e.Names, m.Roll.Surge) {
+			return &Member{Name: m.Roll.Surge, State: Booting, Since: m.Roll.Since}
+		}
+	}
+	return nil
+}
+
+// IsSurge reports whether a member is the surge and was not told to go.
+func (m *Memory) IsSurge(x Member) bool {
+	if m.Roll == nil || m.Roll.Surge == "" || x.Name != m.Roll.Surge || x.State == Leaving {
+		return false
+	}
+	_, out := m.DrainingSince(x.ID)
+	return !out
+}
+
+// SurgeOf remembers the name of the member that a roll asked for.
+func (m *Memory) SurgeOf(name string) {
+	if m.Roll != nil {
+		m.Roll.Surge = name
+	}
+}
+
+// SameClocks reports whether what starts and stops at an exact time is the same in
+// two memories: holds, drift and rolls. Where it is not, the judgement between
+// them must be kept.
+func (m Memory) SameClocks(o Memory) bool {
+	same := len(m.Above) == len(o.Above) && m.Drifted.Equal(o.Drifted) && m.Roll.same(o.Roll)
+	for name, at := range m.Above {
+		was, ok := o.Above[name]
+		same = same && ok && was.Equal(at)
+	}
+	return same
+}
+
+func (r *Roll) same(o *Roll) bool {
+	if r == nil || o == nil {
+		return r == o
+	}
+	return r.At.Equal(o.At) && r.Version == o.Version && r.Of == o.Of && r.Surge == o.Surge && r.Since.Equal(o.Since) &&
+		slices.Equal(r.Sick, o.Sick) && r.Worse.Equal(o.Worse) && r.Ended.Equal(o.Ended)
+}
+
+// rewind makes sense of a clock that went back.
+func (r *Roll) rewind(past func(t *time.Time, most time.Time), now time.Time) {
+	if r != nil { // At stays: it is the order's
+		past(&r.Since, now)
+		past(&r.Worse, now)
+		past(&r.Ended, now)
+	}
+}
+
+func (r *Roll) clone() *Roll {
+	if r == nil {
+		return nil
+	}
+	c := *r
+	c.Sick, c.Bad = slices.Clone(r.Sick), slices.Clone(r.Bad)
+	return &c
+}

@@ -1,0 +1,54 @@
+package emulate
+
+import "time"
+
+// redistribute evens out a regional group whose zones differ by more than one member,
+// as PROACTIVE does: when nothing was done to it for a minute (assumed), a member is
+// made in the emptiest zone, under a new name, and one of the fullest is deleted. So
+// VMs that nobody chose go after others were deleted by name.
+func (g *group) redistribute() {
+	if g.in.kind != "regions" || g.o.Redistribution != "PROACTIVE" || g.o.Shape != "EVEN" || g.c.w.at.Sub(g.calm) < time.Minute {
+		return
+	}
+	var fullest *managed
+	for _, m := range g.members {
+		if m.action != actionNone {
+			return
+		}
+		if fullest == nil || g.count(m.zone) > g.count(fullest.zone) {
+			fullest = m
+		}
+	}
+	if fullest == nil || g.count(fullest.zone)-g.count(g.emptiest(nil)) < 2 {
+		return
+	}
+	g.manage(g.freeName(), "redistribution")
+	g.drop(fullest, actionDeleting)
+}
+
+// roll brings members to the template, one at a time, if the update policy is
+// PROACTIVE: under their names if the replacement method is RECREATE, else a new
+// member is made and the old one deleted. Assumed: one at a time, whatever surge is
+// allowed.
+func (g *group) roll() {
+	if g.policy.Type != "PROACTIVE" {
+		return
+	}
+	var old *managed
+	for _, m := range g.members {
+		if m.action != actionNone {
+			return
+		}
+		if old == nil && m.template != g.template {
+			old = m
+		}
+	}
+	switch {
+	case old == nil:
+	case g.policy.ReplacementMethod == "RECREATE":
+		g.renew(old)
+	default:
+		g.manage(g.freeName(), "update")
+		g.drop(old, actionDeleting)
+	}
+}

@@ -23,6 +23,7 @@ var (
 	// should.
 	ErrDrift = errors.New("the group is not resized by whom the configuration declares")
 
+	errPartial   = errors.New("the list is not believed")
 	errThrottled = errors.New("too many requests a minute for the project")
 )
 
@@ -169,6 +170,8 @@ func (p *Pool) explain(what string, err error) error {
 	switch {
 	case errors.As(err, &who):
 		return fmt.Errorf("%s: %w: write credentials_file, or give this machine a service account", what, who)
+	case errors.Is(err, errPartial):
+		return fmt.Errorf("%s: %w", what, err)
 	case !errors.As(err, &api):
 		return fmt.Errorf("%s: ask %s: %w", what, p.cfg.Endpoint, err)
 	}

@@ -3,8 +3,7 @@
 //
 // A member is an instance of the group; its ID is the instance's number, so one that
 // the group makes anew under an old name is another member. An instance that is
-// asked for and not made yet has none: its ID is "creating/" and its name, until it
-// has. All that is true of members is read from the group, which is as well the mark
+// asked for and not made yet has none: its ID is "name/" and its name, until it has. All that is true of members is read from the group, which is as well the mark
 // by which they are known: an empty data folder adopts them.
 //
 // Who resizes the group is declared, and held to. In mode direct Flyball names new

@@ -1,6 +1,7 @@
 package gce
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -92,7 +93,7 @@ func (p *Pool) state(s *snapshot, m *compute.ManagedInstance) (rules.State, stri
 	case !hasEnded(m):
 		return rules.Booting, unless(m.InstanceStatus, "RUNNING")
 	}
-	status := strings.ToLower(m.InstanceStatus)
+	status := cmp.Or(strings.ToLower(m.InstanceStatus), "deleted by somebody else")
 	if repairs(s.group) && s.at.Sub(p.stopped[idOf(m)]) < repairTime {
 		return rules.Booting, status + ", to be repaired by the group"
 	}
@@ -217,9 +218,10 @@ func onStandby(g *compute.InstanceGroupManager, m *compute.ManagedInstance) bool
 	return hasEnded(m) && isIdle(m) && (g.TargetStoppedSize > 0 || g.TargetSuspendedSize > 0)
 }
 
-// inTheMaking reports whether the group makes an instance, or tries to.
+// inTheMaking reports whether the group makes an instance, or tries to, and be it
+// again under an old name.
 func inTheMaking(m *compute.ManagedInstance) bool {
-	return strings.HasPrefix(m.CurrentAction, "CREATING")
+	return strings.HasPrefix(m.CurrentAction, "CREATING") || m.CurrentAction == "RECREATING" && m.Id == 0
 }
 
 // isGoing reports whether an instance is about to leave the group.
@@ -238,9 +240,10 @@ func isIdle(m *compute.ManagedInstance) bool {
 
 func isRunning(m *compute.ManagedInstance) bool { return m.InstanceStatus == "RUNNING" }
 
-// hasEnded reports whether an instance runs no more.
+// hasEnded reports whether an instance runs no more, or was deleted behind the
+// group's back.
 func hasEnded(m *compute.ManagedInstance) bool {
-	return slices.Contains([]string{"TERMINATED", "STOPPED", "SUSPENDED"}, m.InstanceStatus)
+	return isIdle(m) && m.Id == 0 || slices.Contains([]string{"TERMINATED", "STOPPED", "SUSPENDED"}, m.InstanceStatus)
 }
 
 // isSettled reports whether an instance will be the same on the next look.

@@ -149,7 +149,7 @@ func (p *Pool) doubt(s *snapshot) error {
 		}
 	}
 	if missing > 0 {
-		return fmt.Errorf("the list lacks %d of the group's %d members: it is not believed", missing, s.group.TargetSize)
+		return fmt.Errorf("%w: it lacks %d of the group's %d members", errPartial, missing, s.group.TargetSize)
 	}
 	return nil
 }
@@ -272,7 +272,7 @@ func isGone(err error) bool {
 // idOf is a member's ID: its instance's, or its name's while it has none.
 func idOf(m *compute.ManagedInstance) rules.MemberID {
 	if m.Id == 0 {
-		return rules.MemberID("creating/" + nameOf(m))
+		return rules.MemberID("name/" + nameOf(m))
 	}
 	return rules.MemberID(strconv.FormatUint(m.Id, 10))
 }

@@ -37,7 +37,9 @@ func (p *Pool) look(ctx context.Context) (*listing, error) {
 		err = a.failure(p.cfg.Command[0], verbLook)
 	}
 	if err == nil {
-		l, err = a.listing()
+		if l, err = a.listing(); err != nil {
+			err = fmt.Errorf("run %s %s: %w", p.cfg.Command[0], verbLook, err)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list the members of pool %s: %w", p.name, err)

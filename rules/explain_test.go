@@ -64,6 +64,28 @@ func explained() map[string]struct {
 	unknown.Limits = []Applied{{Name: Held, From: 3, To: 5, Because: "database_busy"}}
 	unknown.Reason, unknown.Signal = Held, "database_busy"
 
+	drift := keep
+	drift.Members, drift.Size, drift.To, drift.Wants, drift.Advice = Count{Ready: 3}, 3, 3, 6, 5
+	drift.Limits = []Applied{{Name: Drift, From: 6, To: 3, Because: "3 of 6 Droplets are gone, and not by us"}}
+	drift.Reason, drift.Signal = Drift, ""
+
+	lack := out
+	lack.Refused, lack.Detail = ProviderBackoff, "until 10:05:15: make web-4: 422: it will exceed your droplet limit"
+
+	rolling := keep
+	rolling.Members, rolling.Size, rolling.Verdict, rolling.To, rolling.Reason, rolling.Signal = Count{Ready: 6}, 6, ScaleIn, 5, Rolling, ""
+	rolling.Victims = []MemberID{"web-4"}
+	rolling.Roll = &Rolled{Version: "app-2026-11-21", Done: 3, Of: 8, State: RollUnderWay, Text: "replaces web-4 by web-12"}
+
+	waits := keep
+	waits.Roll = &Rolled{Version: "app-2026-11-21", Done: 3, Of: 8, State: RollUnderWay, Text: "waits: web-12 is warming up"}
+
+	stopped := keep
+	stopped.Roll = &Rolled{Version: "app-2026-11-21", Done: 3, Of: 8, State: RollHalted, Text: "web-11 and web-12 of the new version turned unhealthy"}
+
+	done := keep
+	done.Roll = &Rolled{Version: "app-2026-11-21", Done: 8, Of: 8, State: RollDone}
+
 	in := keep
 	in.Signals = []Judged{{Name: "requests", Coverage: 1, Age: "1s", Wants: 5, Reason: Idle, Because: "fresh, and not a number: nothing to measure"}}
 	in.Wants, in.Verdict, in.To, in.Reason, in.Signal = 1, ScaleIn, 4, Idle, ""
@@ -81,6 +103,12 @@ func explained() map[string]struct {
 		"held":      {held, "KEEP 4   hold: database_busy, 0.95 > 0.90 for 2m0s of 1m0s"},
 		"unknown":   {unknown, "KEEP 5   hold: database_busy, not known: no data"},
 		"empty":     {Decision{}, "KEEP 0"},
+		"drift":     {drift, "KEEP 3   drift: 6→3: 3 of 6 Droplets are gone, and not by us"},
+		"lack":      {lack, "OUT 4→5   provider_backoff until 10:05:15: make web-4: 422: it will exceed your droplet limit, not done; cpu: 4 x 0.98 / 0.60 = 6.53"},
+		"rolling":   {rolling, "IN 6→5   rolling: 3 of 8 replaced by version app-2026-11-21; replaces web-4 by web-12"},
+		"waits":     {waits, "KEEP 5   in_band: 64.0/14 = 4.57"},
+		"stopped":   {stopped, "KEEP 5   in_band: 64.0/14 = 4.57"},
+		"done":      {done, "KEEP 5   in_band: 64.0/14 = 4.57"},
 	}
 }
 

@@ -26,6 +26,10 @@ func TestWhateverIsReadTheDecisionIsLawful(t *testing.T) {
 			}
 			lawful(t, seed, r, in, d)
 			checkRound(t, r, in, m, d, after)
+			if d.Acts() && d.Reason == Rolling && d.Verdict == ScaleOut {
+				after.SurgeOf([]string{"web-13", "web-3"}[g.IntN(2)])
+				after.Expect([]string{after.Roll.Surge}, 0, now)
+			}
 			m, now = after, now.Add(time.Duration(1+g.IntN(60))*time.Second)
 			if t.Failed() {
 				t.Fatalf("seed %d", seed)
@@ -42,6 +46,15 @@ func lawful(t *testing.T, seed uint64, r Scale, in Inputs, d Decision) {
 		floor = max(floor, in.Floor.Size)
 	}
 	top := max(r.Max, floor)
+	if d.Roll != nil {
+		top++ // one more than wanted
+	}
+	if in.Terms.Drift != "" {
+		floor = 0
+		if d.Acts() && d.Reason != Manual {
+			t.Errorf("seed %d: %s while the list is not believed", seed, d.Verdict)
+		}
+	}
 	doubt := d.Members.Unhealthy > 1 && d.Reason == CorrelatedUnhealthy
 	for _, s := range d.Signals {
 		doubt = doubt || invalid(s.Reason)
@@ -104,6 +117,15 @@ func (g gen) inputs(r Scale, now time.Time) Inputs {
 	}
 	if g.IntN(9) == 0 {
 		in.Terms.Most = g.IntN(12)
+	}
+	if in.Terms.Version = []string{"", "v1", "v2"}[g.IntN(3)]; g.IntN(2) == 0 {
+		in.Roll = &Order{At: epoch.Add(time.Duration(g.IntN(3)) * time.Minute)}
+	}
+	for i := range in.Members {
+		in.Members[i].Version = []string{"", "v1", "v2"}[g.IntN(3)]
+	}
+	if g.IntN(9) == 0 {
+		in.Terms.Drift = "half is missing"
 	}
 	return in
 }

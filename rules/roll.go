@@ -54,9 +54,16 @@ const mostSick = 2
 // roll goes on with a roll, ends it, or waits. It acts only where nothing else is
 // to be done, and never in doubt.
 func (j *judgement) roll() {
-	j.takeRoll()
+	drift := j.in.Terms.Drift != "" // who is not listed is not gone then
+	if !drift {
+		j.takeRoll()
+	}
 	ro := j.m.Roll
 	if ro == nil {
+		return
+	}
+	if drift && ro.Ended.IsZero() {
+		j.d.Roll = j.tellRoll("waits: " + string(Drift))
 		return
 	}
 	text := ro.Why
@@ -73,7 +80,7 @@ func (j *judgement) roll() {
 // takeRoll takes up what is ordered, and forgets what ended long ago.
 func (j *judgement) takeRoll() {
 	ro, order := j.m.Roll, j.in.Roll
-	if ro != nil && j.c.surge == nil && j.in.Terms.Drift == "" {
+	if ro != nil && j.c.surge == nil {
 		ro.Surge = "" // it did not come, or was withdrawn
 	}
 	switch {
@@ -102,6 +109,10 @@ func (j *judgement) endRoll(why string) {
 func (j *judgement) rollOn(old []Member) string {
 	ro := j.m.Roll
 	if v := j.in.Terms.Version; v != "" && v != ro.Version {
+		if s := j.c.surge; s != nil {
+			j.dropSurge()
+			return "waits: " + s.Name + " is of an older template by now and goes"
+		}
 		ro.Version, ro.Of, ro.Sick, ro.Since = v, len(old), nil, time.Time{}
 	}
 	ro.Of = max(ro.Of, len(old))
@@ -157,8 +168,6 @@ func (j *judgement) whyStop() string {
 // whyWait is what a roll waits for.
 func (j *judgement) whyWait() string {
 	switch {
-	case j.in.Terms.Drift != "":
-		return string(Drift)
 	case j.in.Terms.Version == "":
 		return "the provider does not tell its template"
 	case j.d.Verdict == Replace:

@@ -20,6 +20,9 @@ func (j *judgement) settle() {
 		if name, ok := j.applied(AtMin, Manual); ok {
 			d.Reason, d.Signal = name, ""
 		}
+		if j.in.Terms.Drift != "" { // nothing else could ask for it then
+			d.Reason, d.Signal = Manual, ""
+		}
 	case j.wish < j.n:
 		d.Verdict, d.Reason = ScaleIn, j.because
 		for _, l := range d.Limits {
@@ -52,6 +55,8 @@ func (j *judgement) applied(names ...Reason) (Reason, bool) {
 // whyKept names what binds a pool that keeps its size.
 func (j *judgement) whyKept() Reason {
 	switch {
+	case j.in.Terms.Drift != "":
+		return Drift
 	case j.d.Wants > j.n && len(j.d.Limits) > 0:
 		return j.d.Limits[len(j.d.Limits)-1].Name
 	case j.c.correlated(j.r.Warmup):

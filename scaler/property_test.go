@@ -13,9 +13,10 @@ import (
 )
 
 // TestThePoolStaysLawfulAndConverges runs thousands of seeded lives: random load,
-// failing and lost calls, dying and sick members, silent queries, and kill -9 at
-// any boundary. All the while the pool keeps to its bounds and to one step at a
-// time; once the faults stop, it comes to the size that the load wants.
+// failing and lost calls, dying and sick members, silent queries, rolls, sold-out
+// sizes, lists that lie, and kill -9 at any boundary. All the while the pool keeps
+// to its bounds and to one step at a time; once the faults stop, it comes to the
+// size that the load wants, and to the version that was rolled out.
 func TestThePoolStaysLawfulAndConverges(t *testing.T) {
 	const lots = 4
 	for lot := range uint64(lots) {
@@ -50,11 +51,25 @@ func liveAndCalm(t *testing.T, seed uint64) {
 	w.failing, w.lost = w.rand.Float64()*0.2, w.rand.Float64()*0.1
 	w.dying, w.sick = w.rand.Float64()*0.02, w.rand.Float64()*0.02
 	w.silent, w.crash = w.rand.Float64()*0.2, w.rand.Float64()*0.03
+	rolls := 0.0
+	if seed%3 == 0 {
+		rolls = 0.05
+	}
+	if seed%5 == 0 {
+		w.sold = 0.1
+	}
+	if seed%7 == 0 {
+		w.drifts = 0.02
+	}
 	r := shareRule()
 	l := w.life(r)
-	for range 120 {
+	for i := range 120 {
 		if w.chance(0.05) {
 			w.load = w.rand.Float64() * 130
+		}
+		if w.chance(rolls) {
+			w.version = fmt.Sprint("v", i/40)
+			w.order(w.chance(0.8))
 		}
 		l = w.turn(t, l, r)
 		w.check(t, seed, r)
@@ -66,14 +81,25 @@ func liveAndCalm(t *testing.T, seed uint64) {
 // check holds the world against the rule.
 func (w *world) check(t *testing.T, seed uint64, r *rules.Scale) {
 	t.Helper()
-	if n := w.capacity(); n > r.Max {
-		t.Errorf("seed %d: %d members, max %d: %s", seed, n, r.Max, w.names())
+	m, _, err := w.journal.recall("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := r.Max
+	if m.Roll != nil && m.Roll.Surge != "" {
+		most++
+	}
+	if n := w.capacity(); n > most {
+		t.Errorf("seed %d: %d members, at most %d: %s", seed, n, most, w.names())
 	}
 	if len(w.journal.open) > 1 {
 		t.Errorf("seed %d: %d steps in flight", seed, len(w.journal.open))
 	}
 	names := map[string]bool{}
-	for _, s := range w.steps {
+	for i, s := range w.steps {
+		if spends := s.Verb == journal.Grow || s.Verb == journal.Swap || s.Verb == journal.Remove; spends && w.journal.terms[i].Drift != "" {
+			t.Errorf("seed %d: %s while the list was not believed", seed, s.Verb)
+		}
 		for _, n := range s.Names {
 			if names[n] {
 				t.Errorf("seed %d: %s was asked for twice", seed, n)
@@ -95,10 +121,17 @@ func (w *world) check(t *testing.T, seed uint64, r *rules.Scale) {
 // every ready member in rotation, and no step open.
 func (w *world) calm(t *testing.T, l *loop, r *rules.Scale, seed uint64) {
 	t.Helper()
-	w.failing, w.lost, w.dying, w.sick, w.silent, w.crash = 0, 0, 0, 0, 0, 0
-	for range 150 {
+	w.failing, w.lost, w.dying, w.sick, w.silent, w.crash, w.sold, w.drifts = 0, 0, 0, 0, 0, 0, 0, 0
+	if m, _, _ := w.journal.recall("web"); m.Failed["capacity"].Until.After(w.now) {
+		w.pass(30 * time.Minute)
+	}
+	for i := range 150 {
 		l = w.turn(t, l, r)
 		w.pass(4 * time.Second)
+		if i == 50 && w.version != "" {
+			w.order(true)
+			l = w.rollOut(t, l, r, seed)
+		}
 	}
 	want := min(max(int(w.load/14)+1, r.Min), r.Max)
 	n := w.capacity()
@@ -116,6 +149,38 @@ func (w *world) calm(t *testing.T, l *loop, r *rules.Scale, seed uint64) {
 			t.Errorf("seed %d: %s is %s, known %t, out of rotation %t", seed, m.Name, m.State, w.known[m.ID], w.out[m.ID])
 		}
 	}
+}
+
+// order orders a roll, or stops the one that stands.
+func (w *world) order(begin bool) {
+	o := &rules.Order{By: "alice", At: w.now}
+	if !begin {
+		o.Until = w.now
+	}
+	_ = w.journal.SetOrder("pool/web", journal.RollOrder, o, w.now) // keeps it in memory
+}
+
+// rollOut lets a roll go on until it ends, and wants all members to be of the version.
+func (w *world) rollOut(t *testing.T, l *loop, r *rules.Scale, seed uint64) *loop {
+	t.Helper()
+	for range 300 {
+		l = w.turn(t, l, r)
+		w.check(t, seed, r)
+		w.pass(4 * time.Second)
+		if w.journal.orders["pool/web"].Roll == nil {
+			break
+		}
+	}
+	m, _, _ := w.journal.recall("web")
+	if m.Roll == nil || m.Roll.Ended.IsZero() || m.Roll.Why != "" {
+		t.Errorf("seed %d: the roll did not come to its end: %+v, %s", seed, m.Roll, w.names())
+	}
+	for _, x := range w.members {
+		if x.Version != w.version && x.State != rules.Leaving && !w.out[x.ID] {
+			t.Errorf("seed %d: %s is of version %q, not %q", seed, x.Name, x.Version, w.version)
+		}
+	}
+	return l
 }
 
 func (w *world) names() string {

@@ -39,8 +39,13 @@ type world struct {
 	dying   float64 // a member dies, at each judgement
 	sick    float64 // a member turns unhealthy, or well
 	silent  float64 // a query answers nothing
+	sold    float64 // a growth is obeyed in half, or not at all, for want of capacity
+	drifts  float64 // the list shows every other member for a while, and says so
 	crash   float64 // Flyball is killed, before or after any call
 	kill    int     // and so it is at this boundary from now; 0: not
+
+	version string    // of members made from now on
+	drift   time.Time // until when the list lies
 
 	journal *memoryJournal
 	steps   []journal.Step // in the order they began
@@ -95,6 +100,9 @@ func (w *world) boundary() {
 // pass lets time go by: members boot, die, fall sick and end.
 func (w *world) pass(d time.Duration) {
 	w.now = w.now.Add(d)
+	if w.chance(w.drifts) {
+		w.drift = w.now.Add(20 * time.Second)
+	}
 	for i := range w.members {
 		m := &w.members[i]
 		switch {
@@ -131,18 +139,30 @@ func (w *world) capacity() int {
 
 // Look, Grow and Remove make the world a Pool.
 func (w *world) Look(context.Context) (ms []rules.Member, t rules.Terms, err error) {
+	t = can
+	t.Version = w.version
 	err = w.call(func() { ms = slices.Clone(w.members) })
-	return ms, can, err
+	if w.now.Before(w.drift) {
+		t.Drift = "half of the members are not listed"
+		ms = slices.DeleteFunc(ms, func(m rules.Member) bool { return strings.HasSuffix(m.Name, "1") || strings.HasSuffix(m.Name, "4") })
+	}
+	return ms, t, err
 }
 
 func (w *world) Grow(_ context.Context, s journal.Step) error {
-	return w.call(func() {
-		for _, n := range s.Names {
-			if !slices.ContainsFunc(w.members, func(m rules.Member) bool { return m.Name == n }) {
-				w.members = append(w.members, rules.Member{ID: rules.MemberID(n), Name: n, State: rules.Booting, Since: w.now, Born: w.now})
-			}
+	if w.chance(w.sold) {
+		_ = w.call(func() { w.make(s.Names[:len(s.Names)/2]) }) // what it did stays, whatever it answers
+		return fmt.Errorf("make %d members: the size is sold out: %w", len(s.Names), ErrNoCapacity)
+	}
+	return w.call(func() { w.make(s.Names) })
+}
+
+func (w *world) make(names []string) {
+	for _, n := range names {
+		if !slices.ContainsFunc(w.members, func(m rules.Member) bool { return m.Name == n }) {
+			w.members = append(w.members, rules.Member{ID: rules.MemberID(n), Name: n, State: rules.Booting, Since: w.now, Born: w.now, Version: w.version})
 		}
-	})
+	}
 }
 
 func (w *world) Remove(_ context.Context, s journal.Step) error {
@@ -222,7 +242,8 @@ type memoryJournal struct {
 	open   map[string]journal.Entry
 	ends   []journal.Outcome
 	ticks  []journal.Tick
-	full   bool // nothing can be written
+	terms  []rules.Terms // behind each step
+	full   bool          // nothing can be written
 }
 
 var errFull = errors.New("no space left on device")
@@ -271,6 +292,7 @@ func (j *memoryJournal) Begin(s journal.Step, t *journal.Tick) (journal.Seq, err
 	j.seq++
 	j.open[s.Target] = journal.Entry{Seq: j.seq, Kind: journal.Begun, Target: s.Target, ID: s.ID, Body: b}
 	j.w.steps = append(j.w.steps, s)
+	j.terms = append(j.terms, t.In.Terms)
 	j.save(t)
 	j.w.boundary()
 	return j.seq, nil
@@ -326,7 +348,11 @@ func (j *memoryJournal) Orders() (map[string]journal.Standing, error) {
 func (j *memoryJournal) SetOrder(target, kind string, o *rules.Order, at time.Time) error {
 	j.w.mu.Lock()
 	defer j.w.mu.Unlock()
-	if o != nil && !o.In(at) {
+	if o.By == "flyball" { // and no operator
+		j.w.boundary()
+		defer j.w.boundary()
+	}
+	if !o.In(at) {
 		o = nil
 	}
 	now := j.orders[target]

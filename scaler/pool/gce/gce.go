@@ -72,6 +72,7 @@ type Pool struct {
 	stopped  map[rules.MemberID]time.Time // run no more, since
 	states   map[rules.MemberID]standing
 	machines map[uint64]machine
+	numbers  map[string]uint64  // of the instances that bore the names last
 	open     map[string]pending // operations that are under way, by name
 	failed   error              // of growth, found by a look and not told yet
 }
@@ -97,7 +98,7 @@ func New(name string, c Config, env Env) (*Pool, error) {
 		name: name, cfg: c, now: env.Now, log: env.Log, metrics: env.Metrics, api: api, place: newPlace(api, c),
 		acting: make(chan struct{}, 1), looking: make(chan struct{}, 1),
 		wanted: map[string]time.Time{}, ended: map[rules.MemberID]time.Time{}, making: map[string]time.Time{}, stopped: map[rules.MemberID]time.Time{},
-		states: map[rules.MemberID]standing{}, machines: map[uint64]machine{}, open: map[string]pending{},
+		states: map[rules.MemberID]standing{}, machines: map[uint64]machine{}, numbers: map[string]uint64{}, open: map[string]pending{},
 	}
 	if p.now == nil {
 		p.now = time.Now

@@ -129,7 +129,7 @@ func (p *Pool) goes(g *compute.InstanceGroupManager, m *compute.ManagedInstance)
 
 // terms are what the group can do, as its mode declares.
 func (p *Pool) terms(s *snapshot) rules.Terms {
-	t := rules.Terms{Drains: p.cfg.Drains, Version: templateOf(s.group), Drift: p.fight(s)}
+	t := rules.Terms{Drains: p.cfg.Drains, Version: last(templateOf(s.group)), Drift: p.fight(s)}
 	if s.native != nil {
 		t.Advice = int(s.native.RecommendedSize)
 	}
@@ -193,14 +193,16 @@ func (p *Pool) address(in *compute.Instance) string {
 	return ""
 }
 
-// templateOf is the template that new members are made by.
+// templateOf is the address of the template that new members are made by: that of
+// all, or that which is not for a fixed part of them.
 func templateOf(g *compute.InstanceGroupManager) string {
+	link := g.InstanceTemplate
 	for _, v := range g.Versions {
-		if v.TargetSize == nil { // the others are for a part of the members
-			return last(v.InstanceTemplate)
+		if t := v.TargetSize; t == nil || t.Fixed == 0 && t.Percent == 0 {
+			link = v.InstanceTemplate
 		}
 	}
-	return last(g.InstanceTemplate)
+	return link
 }
 
 // repairs reports whether the group makes members anew that ended.

@@ -79,12 +79,7 @@ func findRange(a *compute.Autoscaler, most int) rules.Finding {
 
 // findTemplate reads what members are made from, and returns their machine type.
 func (p *Pool) findTemplate(ctx context.Context, s *snapshot) (machineType string, f rules.Finding) {
-	link := s.group.InstanceTemplate
-	for _, v := range s.group.Versions {
-		if v.TargetSize == nil {
-			link = v.InstanceTemplate
-		}
-	}
+	link := templateOf(s.group)
 	f = rules.Finding{What: "template", Text: last(link)}
 	var t *compute.InstanceTemplate
 	var err error

@@ -159,7 +159,14 @@ func (p *Pool) settle(s *snapshot) {
 	ids, names := map[rules.MemberID]bool{}, map[string]bool{}
 	s.rest = len(p.open) == 0
 	for _, m := range s.members {
-		id, name := idOf(m), nameOf(m)
+		name := nameOf(m)
+		if m.Id == 0 && isGoing(m) { // its instance is gone already, and it nearly
+			m.Id = p.numbers[name]
+		}
+		if m.Id != 0 {
+			p.numbers[name] = m.Id
+		}
+		id := idOf(m)
 		ids[id], names[name] = true, true
 		delete(p.wanted, name)
 		since(p.making, name, inTheMaking(m), s.at)
@@ -167,6 +174,7 @@ func (p *Pool) settle(s *snapshot) {
 		s.rest = s.rest && isSettled(m)
 	}
 	maps.DeleteFunc(p.making, func(name string, _ time.Time) bool { return !names[name] })
+	maps.DeleteFunc(p.numbers, func(name string, _ uint64) bool { return !names[name] })
 	maps.DeleteFunc(p.stopped, func(id rules.MemberID, _ time.Time) bool { return !ids[id] })
 	maps.DeleteFunc(p.states, func(id rules.MemberID, _ standing) bool { return !ids[id] })
 	maps.DeleteFunc(p.wanted, func(_ string, at time.Time) bool { return s.at.Sub(at) > lagFor })

@@ -42,7 +42,7 @@ type Options struct {
 	Views     []View
 	Every     time.Duration // distance of the grid's times; default 10 s
 	Scrape    time.Duration // longest scrape interval, which $rate follows; default 15 s
-	Margin    time.Duration // how far behind now views are computed, so that scrapes have ended; default 10 s
+	Margin    time.Duration // how far behind now views are computed, so that scrapes have ended; default: a scrape interval, 2 to 10 s
 	Begin     time.Time     // where the first ever begins; default: the present
 	Namespace string        // of the data streams
 	Agent     ecs.Agent
@@ -54,7 +54,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.Every = max(cmp.Or(o.Every, 10*time.Second).Truncate(time.Millisecond), time.Millisecond)
 	o.Scrape = cmp.Or(o.Scrape, 15*time.Second)
-	o.Margin = cmp.Or(o.Margin, 10*time.Second)
+	o.Margin = cmp.Or(o.Margin, min(max(o.Scrape, leastMargin), mostMargin))
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -72,6 +72,9 @@ func rateWindow(scrape time.Duration) time.Duration { return max(4*scrape, time.
 
 const (
 	who = "elastic/views" // whose state is kept
+
+	leastMargin = 2 * time.Second
+	mostMargin  = 10 * time.Second // the time-out of a scrape, where nothing else is said
 
 	// reach is how far back views are computed: the data streams take documents of
 	// the last 7 days.

@@ -132,10 +132,10 @@ func (s *show) open(ctx context.Context) error {
 // ready waits for the first member to take requests, and for what Elasticsearch
 // says of it to be heard.
 func (s *show) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	within, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	err := poll(ctx, 100*time.Millisecond, "the first member to take requests", func() bool {
-		st, err := s.api.status(ctx)
+	err := poll(within, 100*time.Millisecond, "the first member to take requests", func() bool {
+		st, err := s.api.status(within)
 		return err == nil && len(admitted(st)) > 0
 	})
 	if err != nil || s.stage.elastic == nil {

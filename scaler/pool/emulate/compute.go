@@ -118,6 +118,9 @@ func (c *Compute) addGroup(o ComputeGroup) {
 		m.vm.started, m.running, m.action = m.vm.m.born, m.vm.m.born, actionNone
 	}
 	g.target = len(g.members)
+	if o.Autoscaler != nil {
+		g.scaler = newAutoscaler(g, *o.Autoscaler)
+	}
 }
 
 // settle lets happen what is due.

@@ -54,7 +54,8 @@ func newAutoscaler(g *group, o ComputeAutoscaler) *autoscaler {
 	if o.Target == 0 {
 		o.Target = 0.6
 	}
-	return &autoscaler{g: g, id: g.c.id(), name: o.Name, advice: o.Min, policy: compute.AutoscalingPolicy{
+	first := []peak{{g.c.w.at, g.target}} // the group does not shrink before the load was seen for a while
+	return &autoscaler{g: g, id: g.c.id(), name: o.Name, peaks: first, policy: compute.AutoscalingPolicy{
 		Mode: o.Mode, MinNumReplicas: int64(o.Min), MaxNumReplicas: int64(o.Max), CoolDownPeriodSec: 60,
 		StabilizationPeriodSec: int64(stabilization.Seconds()),
 		CpuUtilization:         &compute.AutoscalingPolicyCpuUtilization{UtilizationTarget: o.Target, PredictiveMethod: "NONE"},
@@ -65,6 +66,7 @@ func (a *autoscaler) link() string { return a.g.c.link(a.g.in.String(), "autosca
 
 // settle decides once a minute (assumed): the size that the highest load within the
 // stabilization period wants, within the limits. It sets it if its mode says so.
+// Assumed: members that somebody deletes by name are made up for at the next decision.
 func (a *autoscaler) settle() {
 	w := a.g.c.w
 	if w.at.Before(a.decides) {
@@ -181,7 +183,9 @@ func checkPolicy(p *compute.AutoscalingPolicy) error {
 		return &computeError{http.StatusBadRequest, "required", "Required field 'resource.autoscalingPolicy' not specified"}
 	case p.Mode != "ON" && p.Mode != "ONLY_SCALE_OUT" && p.Mode != "OFF":
 		return invalid("Invalid value for field 'resource.autoscalingPolicy.mode': '%s'.", p.Mode)
-	case p.MinNumReplicas < 0 || p.MaxNumReplicas < 1 || p.MinNumReplicas > p.MaxNumReplicas:
+	case p.MaxNumReplicas < 1 || p.MaxNumReplicas > mostMembers:
+		return invalid("Invalid value for field 'resource.autoscalingPolicy.maxNumReplicas': '%d'. It must be 1 to %d.", p.MaxNumReplicas, mostMembers)
+	case p.MinNumReplicas < 0 || p.MinNumReplicas > p.MaxNumReplicas:
 		return invalid("Invalid value for field 'resource.autoscalingPolicy.minNumReplicas': '%d'. It must be 0 to maxNumReplicas (%d).", p.MinNumReplicas, p.MaxNumReplicas)
 	}
 	return nil

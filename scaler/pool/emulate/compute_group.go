@@ -44,6 +44,7 @@ type managed struct {
 	asked                string // the request that it was made for
 	action               string
 	vm                   *vm // nil: there is none yet, or no more
+	old                  *vm // that is to be replaced, or to end
 	next                 time.Time
 	tries                int
 	healthy, sick        time.Time // since when
@@ -72,9 +73,6 @@ func newGroup(c *Compute, o ComputeGroup) *group {
 	}
 	if c.template(o.Template) == nil {
 		c.addTemplate(ComputeTemplate{Name: o.Template})
-	}
-	if o.Autoscaler != nil {
-		g.scaler = newAutoscaler(g, *o.Autoscaler)
 	}
 	return g
 }
@@ -142,6 +140,7 @@ func (g *group) manage(name, asked string) *managed {
 	if w.befalls("list_lag", name) {
 		m.shown = w.at.Add(listLag)
 	}
+	g.left = slices.DeleteFunc(g.left, func(o *managed) bool { return o.name == name })
 	g.members = append(g.members, m)
 	g.calm = w.at
 	return m
@@ -212,7 +211,7 @@ func (g *group) settleMember(m *managed) {
 	case actionCreating:
 		g.create(m)
 	case actionRecreating:
-		if m.vm == nil {
+		if m.vm == nil || m.vm != m.old {
 			g.create(m)
 		} else if w.due(m.next) {
 			g.c.end(m.vm)
@@ -250,7 +249,7 @@ func (g *group) created(m *managed) {
 // drop begins the end of a member's VM, after the draining time of the backend
 // service if it serves.
 func (g *group) drop(m *managed, action string) {
-	m.action, m.next = action, g.c.w.at
+	m.action, m.next, m.old = action, g.c.w.at, m.vm
 	if m.vm != nil && m.vm.m.serving() {
 		m.next = g.c.w.at.Add(g.o.Draining)
 	}
@@ -297,7 +296,11 @@ func (g *group) watch(m *managed) {
 // check asks a member by the health check, as far as the world knows.
 func (g *group) check(m *managed) {
 	w := g.c.w
-	if m.vm == nil || g.o.HealthCheck == "" {
+	if g.o.HealthCheck == "" {
+		m.action, m.healthy, m.sick = actionNone, time.Time{}, time.Time{}
+		return
+	}
+	if m.vm == nil {
 		return
 	}
 	if !m.vm.m.serving() {

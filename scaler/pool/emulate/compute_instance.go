@@ -59,7 +59,8 @@ func (c *Compute) listInstances(r *http.Request) (any, error) {
 		for k, l := range show.Labels {
 			fields["labels."+k] = l
 		}
-		if v.zone == r.PathValue("place") && keep(fields) {
+		m := v.managedBy()
+		if v.zone == r.PathValue("place") && keep(fields) && (m == nil || !m.shown.After(c.w.at)) {
 			all = append(all, show)
 		}
 	}

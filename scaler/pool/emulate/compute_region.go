@@ -10,20 +10,26 @@ func (g *group) redistribute() {
 	if g.in.kind != "regions" || g.o.Redistribution != "PROACTIVE" || g.o.Shape != "EVEN" || g.c.w.at.Sub(g.calm) < time.Minute {
 		return
 	}
-	var fullest *managed
+	last := map[string]*managed{} // of each zone
+	count := map[string]int{}
 	for _, m := range g.members {
 		if m.action != actionNone {
 			return
 		}
-		if fullest == nil || g.count(m.zone) > g.count(fullest.zone) {
-			fullest = m
+		last[m.zone] = m
+		count[m.zone]++
+	}
+	fullest := g.zones[0]
+	for _, z := range g.zones {
+		if count[z] > count[fullest] {
+			fullest = z
 		}
 	}
-	if fullest == nil || g.count(fullest.zone)-g.count(g.emptiest(nil)) < 2 {
+	if count[fullest]-count[g.emptiest(nil)] < 2 {
 		return
 	}
 	g.manage(g.freeName(), "redistribution")
-	g.drop(fullest, actionDeleting)
+	g.drop(last[fullest], actionDeleting)
 }
 
 // roll brings members to the template, one at a time, if the update policy is

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path"
 	"strconv"
+	"time"
 
 	compute "google.golang.org/api/compute/v1"
 )
@@ -173,6 +174,9 @@ func (g *group) showManaged(m *managed) *compute.ManagedInstance {
 			out.InstanceHealth = []*compute.ManagedInstanceInstanceHealth{{HealthCheck: g.healthCheck(), DetailedHealthState: m.health()}}
 		}
 	}
+	if !m.forgotten.IsZero() {
+		out.InstanceStatus = "STOPPING"
+	}
 	if len(m.errors) > 0 {
 		out.LastAttempt = &compute.ManagedInstanceLastAttempt{Errors: &compute.ManagedInstanceLastAttemptErrors{Errors: m.errors}}
 	}
@@ -224,8 +228,7 @@ func (g *group) useTemplate(url string) {
 }
 
 // patchGroup merges what is given into the group's configuration: its template,
-// versions (the first counts), update policy, failure action, pages and, by a target
-// size, its size. A fingerprint that is given must be the current one.
+// versions (the first counts), update policy, autohealing, shape, pages and size. A fingerprint that is given must be the current one.
 func (c *Compute) patchGroup(r *http.Request) (any, error) {
 	g, err := c.groupOf(r)
 	if err != nil {
@@ -243,6 +246,9 @@ func (c *Compute) patchGroup(r *http.Request) (any, error) {
 	check := func() error {
 		if now.Fingerprint != g.fingerprint() {
 			return conditionNotMet("Invalid fingerprint.")
+		}
+		if err := checkSize(now.TargetSize); err != nil {
+			return err
 		}
 		return g.checkTemplate(template)
 	}
@@ -268,6 +274,11 @@ func (g *group) configure(now *compute.InstanceGroupManager) {
 	}
 	if now.DistributionPolicy != nil && now.DistributionPolicy.TargetShape != "" {
 		g.o.Shape = now.DistributionPolicy.TargetShape
+	}
+	g.o.HealthCheck, g.o.InitialDelay = "", 0
+	if len(now.AutoHealingPolicies) > 0 && now.AutoHealingPolicies[0] != nil && now.AutoHealingPolicies[0].HealthCheck != "" {
+		p := now.AutoHealingPolicies[0]
+		g.o.HealthCheck, g.o.InitialDelay = path.Base(p.HealthCheck), time.Duration(p.InitialDelaySec)*time.Second
 	}
 	g.o.Paginated = now.ListManagedInstancesResults == "PAGINATED"
 }

@@ -185,3 +185,105 @@ func TestDeleteInstancesLowersTheTargetItself(t *testing.T) {
 		}
 	})
 }
+
+func TestTheSameRequestIDIsTheSameOperation(t *testing.T) {
+	inCompute(t, emulate.ComputeOptions{}, func(g gce) {
+		const id = "0f8fad5b-d9cb-469f-a165-70867728950e"
+		ask := func(names ...string) (*compute.Operation, error) {
+			return g.api.InstanceGroupManagers.CreateInstances(project, zone, "web", instances(names...)).RequestId(id).Do()
+		}
+		first := g.must(ask("web-1"))
+		g.wait(first)
+		if again := g.must(ask("web-1")); again.Name != first.Name || again.Status != "DONE" {
+			g.Errorf("asked again: %s is %s, want %s", again.Name, again.Status, first.Name)
+		}
+		if n := g.group().TargetSize; n != 1 {
+			g.Errorf("target %d", n)
+		}
+		_, err := g.api.InstanceGroupManagers.CreateInstances(project, zone, "web", instances("web-2")).RequestId("2").Do()
+		g.refused(err, 400, "invalid")
+	})
+}
+
+func TestANameThatIsTakenRefusesTheWholeRequest(t *testing.T) {
+	inCompute(t, emulate.ComputeOptions{}, func(g gce) {
+		first, second := g.create("web-1"), g.create("web-1", "web-2")
+		if g.wait(first).Error != nil {
+			g.Error("the first failed")
+		}
+		if o := g.wait(second); o.Error == nil || o.Error.Errors[0].Code != "RESOURCE_ALREADY_EXISTS" {
+			g.Errorf("the second: %+v", o.Error)
+		}
+		_, err := g.api.InstanceGroupManagers.CreateInstances(project, zone, "web", instances("web-3", "web-1")).Do()
+		g.refused(err, 409, "alreadyExists")
+		if n := g.group().TargetSize; n != 1 {
+			g.Errorf("target %d", n)
+		}
+	})
+}
+
+func TestRequestsThatAreWrongAreRefused(t *testing.T) {
+	inCompute(t, emulate.ComputeOptions{}, func(g gce) {
+		igm := g.api.InstanceGroupManagers
+		for _, names := range [][]string{{}, {"Web-1"}, {"web-1", "web-1"}, {"web_1"}} {
+			_, err := igm.CreateInstances(project, zone, "web", instances(names...)).Do()
+			g.refused(err, 400, "invalid")
+		}
+		for _, url := range []string{"web-1", "zones/us-east1-b/instances/web-1"} {
+			_, err := igm.DeleteInstances(project, zone, "web", &compute.InstanceGroupManagersDeleteInstancesRequest{
+				Instances: []string{url}, SkipInstancesOnValidationError: true,
+			}).Do()
+			g.refused(err, 400, "invalid")
+		}
+		_, err := igm.Get(project, zone, "db").Do()
+		g.refused(err, 404, "notFound")
+		_, err = igm.Get("other", zone, "web").Do()
+		g.refused(err, 404, "notFound")
+		_, err = g.api.RegionInstanceGroupManagers.Get(project, region, "web").Do()
+		g.refused(err, 404, "notFound")
+		_, err = igm.Resize(project, zone, "web", -1).Do()
+		g.refused(err, 400, "invalid")
+		_, err = igm.SetInstanceTemplate(project, zone, "web", &compute.InstanceGroupManagersSetInstanceTemplateRequest{InstanceTemplate: "global/instanceTemplates/v2"}).Do()
+		g.refused(err, 404, "notFound")
+	})
+}
+
+func TestOnlyPaginatedGroupsKnowPages(t *testing.T) {
+	for _, paginated := range []bool{false, true} {
+		o := emulate.ComputeOptions{Groups: []emulate.ComputeGroup{{Name: "web", Zone: zone, Size: 5, Paginated: paginated}}}
+		inCompute(t, o, func(g gce) {
+			first, err := g.api.InstanceGroupManagers.ListManagedInstances(project, zone, "web").MaxResults(2).Do()
+			if err != nil {
+				g.Fatal(err)
+			}
+			want := map[bool]int{false: 5, true: 2}[paginated]
+			if len(first.ManagedInstances) != want || (first.NextPageToken != "") != paginated {
+				g.Errorf("paginated %v: %d instances, token %q", paginated, len(first.ManagedInstances), first.NextPageToken)
+			}
+			n := 0
+			err = g.api.InstanceGroupManagers.ListManagedInstances(project, zone, "web").MaxResults(2).Pages(g.ctx,
+				func(p *compute.InstanceGroupManagersListManagedInstancesResponse) error {
+					n += len(p.ManagedInstances)
+					return nil
+				})
+			if err != nil || n != 5 {
+				g.Errorf("paginated %v: %d in all, %v", paginated, n, err)
+			}
+		})
+	}
+}
+
+func TestInstancesAreListedByFilter(t *testing.T) {
+	inCompute(t, emulate.ComputeOptions{}, func(g gce) {
+		g.wait(g.create("web-1", "web-2", "db-1"))
+		time.Sleep(2 * time.Minute)
+		for filter, want := range map[string]int{"": 3, "name=web-1": 1, "name:web-*": 2, "(name eq web-.*) AND (status = RUNNING)": 2, "name != web-1": 2, "status=STOPPING": 0} {
+			l, err := g.api.Instances.List(project, zone).Filter(filter).Do()
+			if err != nil || len(l.Items) != want {
+				g.Errorf("filter %q: %v, %v", filter, l, err)
+			}
+		}
+		_, err := g.api.Instances.List(project, zone).Filter("name").Do()
+		g.refused(err, 400, "invalid")
+	})
+}

@@ -99,7 +99,7 @@ func (c *Compute) verify(assertion string) error {
 	if !slices.ContainsFunc(c.keys, func(k *rsa.PublicKey) bool {
 		return rsa.VerifyPKCS1v15(k, crypto.SHA256, sum[:], signature) == nil
 	}) {
-		return errors.New("Invalid JWT Signature.")
+		return errors.New("the assertion is not signed by a key that is known")
 	}
 	var claims struct {
 		Iss string
@@ -113,7 +113,7 @@ func (c *Compute) verify(assertion string) error {
 	const grace = 5 * 60
 	now := c.w.at.Unix()
 	if err != nil || claims.Iss != c.account() || claims.Iat > now+grace || claims.Exp < now-grace {
-		return errors.New("Invalid JWT: its issuer must be the account, and its time must be now.")
+		return errors.New("the assertion is not of the account, or not of now")
 	}
 	return nil
 }

@@ -12,8 +12,12 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// mostInstances is how many instances one request may name.
-const mostInstances = 1000
+// mostInstances is how many instances one request may name, mostMembers how many a
+// group may have.
+const (
+	mostInstances = 1000
+	mostMembers   = 4000
+)
 
 // namePattern is that of RFC 1035, as Google wants all names.
 var namePattern = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
@@ -82,6 +86,9 @@ func (g *group) createInstances(r *http.Request) (any, error) {
 func (g *group) checkNames(is []*compute.PerInstanceConfig) error {
 	if len(is) == 0 || len(is) > mostInstances {
 		return invalid("Invalid value for field 'resource.instances': ''. It must name 1 to %d instances, not %d.", mostInstances, len(is))
+	}
+	if g.target+len(is) > mostMembers {
+		return checkSize(int64(g.target + len(is)))
 	}
 	seen := map[string]bool{}
 	for n, i := range is {
@@ -236,11 +243,14 @@ func (g *group) applyUpdates(r *http.Request) (any, error) {
 // resize sets the target. Whom it deletes is arbitrary; see [group.shrink].
 func (g *group) resize(r *http.Request) (any, error) {
 	size, err := strconv.Atoi(r.URL.Query().Get("size"))
-	if err != nil || size < 0 || size > 4000 {
-		return nil, invalid("Invalid value for field 'size': '%s'. Must be a number of 0 to 4000.", r.URL.Query().Get("size"))
+	if err != nil {
+		return nil, invalid("Invalid value for field 'size': '%s'. Must be a number.", r.URL.Query().Get("size"))
 	}
 	asked := subject(r)
 	check := func() error {
+		if err := checkSize(int64(size)); err != nil {
+			return err
+		}
 		if g.scaler != nil && g.scaler.policy.Mode != "OFF" {
 			return conditionNotMet("Resizing of autoscaled managed instance groups is not allowed. Please remove the autoscaler or set its mode to OFF.")
 		}
@@ -250,6 +260,13 @@ func (g *group) resize(r *http.Request) (any, error) {
 		g.setSize(size, asked)
 		return nil
 	})
+}
+
+func checkSize(size int64) error {
+	if size < 0 || size > mostMembers {
+		return invalid("Invalid value for field 'size': '%d'. Must be 0 to %d.", size, mostMembers)
+	}
+	return nil
 }
 
 // setSize brings the group to a size, with names that it gives.

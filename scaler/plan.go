@@ -131,28 +131,15 @@ func (s situation) readmit(need int, m *rules.Memory) []rules.MemberID {
 	return out
 }
 
-// takeBack takes draining members back where the provider is left alone, or its
-// list is not believed: for that it is not needed.
+// takeBack takes draining members back where the provider is left alone: for that
+// it is not needed.
 func (s situation) takeBack(step *journal.Step, m *rules.Memory) bool {
-	if s.barred() <= 0 || s.now.Before(m.Failed[admitting].Until) {
+	if s.d.Verdict != rules.ScaleOut || s.d.Refused != rules.ProviderBackoff || s.now.Before(m.Failed[admitting].Until) {
 		return false
 	}
-	step.Verb, step.Victims = journal.Admit, s.readmit(s.barred(), m)
+	step.Verb, step.Victims = journal.Admit, s.readmit(s.d.To-s.d.Size, m)
 	m.Admit(step.Victims)
 	return len(step.Victims) > 0
-}
-
-// barred is how many members are wanted that may not be bought now.
-func (s situation) barred() int {
-	for _, l := range s.d.Limits {
-		if l.Name == rules.Drift {
-			return l.From - l.To
-		}
-	}
-	if s.d.Verdict == rules.ScaleOut && s.d.Refused == rules.ProviderBackoff {
-		return s.d.To - s.d.Size
-	}
-	return 0
 }
 
 // victims picks whom to take out of rotation: the dead, the sick, those that boot,

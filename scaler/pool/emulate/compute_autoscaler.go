@@ -55,7 +55,7 @@ func newAutoscaler(g *group, o ComputeAutoscaler) *autoscaler {
 		o.Target = 0.6
 	}
 	first := []peak{{g.c.w.at, g.target}} // the group does not shrink before the load was seen for a while
-	return &autoscaler{g: g, id: g.c.id(), name: o.Name, peaks: first, policy: compute.AutoscalingPolicy{
+	return &autoscaler{g: g, id: g.c.id(), name: o.Name, peaks: first, advice: min(max(g.target, o.Min), o.Max), policy: compute.AutoscalingPolicy{
 		Mode: o.Mode, MinNumReplicas: int64(o.Min), MaxNumReplicas: int64(o.Max), CoolDownPeriodSec: 60,
 		StabilizationPeriodSec: int64(stabilization.Seconds()),
 		CpuUtilization:         &compute.AutoscalingPolicyCpuUtilization{UtilizationTarget: o.Target, PredictiveMethod: "NONE"},

@@ -102,7 +102,7 @@ func (p *autoscale) staying() []*droplet {
 
 func (d *DigitalOcean) settlePools() {
 	for _, p := range d.pools {
-		p.members = slices.DeleteFunc(p.members, func(m *droplet) bool { return !d.exists(m) })
+		p.members = slices.DeleteFunc(p.members, func(m *droplet) bool { return m.lost || d.w.due(m.shed) })
 		p.old = slices.DeleteFunc(p.old, func(m *droplet) bool { return m.ending != "" })
 		d.settlePool(p)
 	}
@@ -150,12 +150,15 @@ func (d *DigitalOcean) resizePool(p *autoscale, stay []*droplet, want int) {
 	}
 }
 
-// growPool makes n members, or says why it cannot.
+// growPool makes n members, or says why it cannot. It is no request, but faults that
+// are planted on one that makes pools befall it.
 func (d *DigitalOcean) growPool(p *autoscale, n int) string {
-	if n > 0 && len(d.present())+n > d.o.DropletLimit {
+	on := "POST " + poolsPath + "/" + p.id
+	switch {
+	case n <= 0:
+	case len(d.present())+n > d.o.DropletLimit, d.w.befalls("limit", on):
 		return overLimit
-	}
-	if n > 0 && d.w.befalls("sold_out", "POST "+poolsPath+"/"+p.id) {
+	case d.w.befalls("sold_out", on), !slices.Contains(p.made.size.Regions, p.made.region.Slug):
 		return soldOut
 	}
 	for range n {

@@ -2,7 +2,6 @@ package emulate
 
 import (
 	"net/http"
-	"slices"
 	"time"
 )
 
@@ -147,7 +146,10 @@ type memberView struct {
 
 func (d *DigitalOcean) listMembers(rw http.ResponseWriter, r *http.Request, p *autoscale) {
 	var out []*memberView
-	for _, m := range slices.Clone(p.members) {
+	for _, m := range p.members {
+		if !d.isListed(m) {
+			continue
+		}
 		v := &memberView{m.id, written(m.born), written(d.w.at), "healthy", "", m.status()}
 		switch {
 		case m.ending != "":

@@ -43,6 +43,11 @@ func (m *droplet) status() string {
 // exists says whether it is found by its number.
 func (d *DigitalOcean) exists(m *droplet) bool { return !m.lost && !d.w.due(m.gone) }
 
+// isListed says whether it is in lists.
+func (d *DigitalOcean) isListed(m *droplet) bool {
+	return !m.lost && d.w.due(m.listed) && !d.w.due(m.shed)
+}
+
 // tagged says whether a tag is seen on it by now.
 func (d *DigitalOcean) tagged(m *droplet, tag string) bool {
 	from, has := m.tags[strings.ToLower(tag)]
@@ -162,7 +167,7 @@ func (d *DigitalOcean) listDroplets(rw http.ResponseWriter, r *http.Request) {
 	var out []*dropletView
 	for _, m := range d.droplets {
 		switch {
-		case m.lost || !d.w.due(m.listed) || d.w.due(m.shed):
+		case !d.isListed(m):
 		case q.Has("tag_name") && !d.tagged(m, q.Get("tag_name")):
 		case q.Has("name") && m.name != q.Get("name"):
 		default:

@@ -104,7 +104,7 @@ func (d *DigitalOcean) settleClusters() {
 
 // settleNodes ends those that are drained, and makes and ends as many as it takes.
 func (d *DigitalOcean) settleNodes(c *cluster, p *nodePool) {
-	p.nodes = slices.DeleteFunc(p.nodes, func(n *node) bool { return !d.exists(n.droplet) })
+	p.nodes = slices.DeleteFunc(p.nodes, func(n *node) bool { return n.lost || d.w.due(n.shed) })
 	if p.autoScale {
 		p.count = min(max(p.count, p.min), p.max)
 	}

@@ -101,6 +101,9 @@ func (d *DigitalOcean) nodePoolView(p *nodePool) *nodePoolView {
 		AutoScale: p.autoScale, Min: p.min, Max: p.max, Nodes: []*nodeView{},
 	}
 	for _, n := range p.nodes {
+		if !d.isListed(n.droplet) {
+			continue
+		}
 		v.Nodes = append(v.Nodes, &nodeView{
 			ID: n.uuid, Name: n.name, Status: map[string]string{"state": n.state(), "message": ""},
 			DropletID: strconv.Itoa(n.id), Created: written(n.born), Updated: written(d.w.at),

@@ -74,6 +74,9 @@ func TestDecoratorsKeepTheContract(t *testing.T) {
 		"ready": func(t *testing.T, p scaler.Pool) scaler.Pool {
 			return asking(p, newAnswers(), filepath.Join(t.TempDir(), "ready.state"))
 		},
+		"drift": func(t *testing.T, p scaler.Pool) scaler.Pool {
+			return newDrift(p, "web", filepath.Join(t.TempDir(), "drift.state"), env())
+		},
 		"dry run": func(_ *testing.T, p scaler.Pool) scaler.Pool { return dryRun{p, slog.New(slog.DiscardHandler)} },
 	} {
 		t.Run(name, func(t *testing.T) {

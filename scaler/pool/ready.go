@@ -2,13 +2,9 @@ package pool
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -73,10 +69,10 @@ func (r *ready) Look(ctx context.Context) ([]rules.Member, rules.Terms, error) {
 	if err != nil {
 		return nil, terms, err
 	}
-	if err := r.askFirst(ctx, ms); err != nil {
+	if err := r.askFirst(ctx, ms, terms); err != nil {
 		return nil, terms, err
 	}
-	r.track(ms)
+	r.track(ms, terms)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := slices.Clone(ms)
@@ -92,7 +88,7 @@ func (r *ready) Look(ctx context.Context) ([]rules.Member, rules.Terms, error) {
 }
 
 // askFirst asks everybody once, on the first look.
-func (r *ready) askFirst(ctx context.Context, ms []rules.Member) error {
+func (r *ready) askFirst(ctx context.Context, ms []rules.Member, terms rules.Terms) error {
 	r.first.Lock()
 	defer r.first.Unlock()
 	if r.hasLooked() {
@@ -101,7 +97,7 @@ func (r *ready) askFirst(ctx context.Context, ms []rules.Member) error {
 	if err := r.recall(); err != nil {
 		return err
 	}
-	r.track(ms)
+	r.track(ms, terms)
 	within, cancel := context.WithTimeout(ctx, firstWithin)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -169,12 +165,12 @@ func (r *ready) relook(ctx context.Context) {
 	if !stale {
 		return
 	}
-	ms, _, err := r.pool.Look(ctx)
+	ms, terms, err := r.pool.Look(ctx)
 	if err != nil {
 		r.changed() // tried again
 		return
 	}
-	r.track(ms)
+	r.track(ms, terms)
 }
 
 // round begins to ask everybody who is not being asked.
@@ -245,13 +241,15 @@ func (r *ready) heard(id rules.MemberID, err error) {
 	}
 }
 
-// track takes the provider's list over: who came is booting, who ended is forgotten.
-func (r *ready) track(ms []rules.Member) {
+// track takes the provider's list over: who came is booting, who ended is forgotten,
+// unless the list is not believed.
+func (r *ready) track(ms []rules.Member, terms rules.Terms) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.members = slices.Clone(ms)
-	lives := map[rules.MemberID]bool{}
+	lives, listed := map[rules.MemberID]bool{}, map[rules.MemberID]bool{}
 	for _, m := range ms {
+		listed[m.ID] = true
 		if m.State == rules.Dead || m.State == rules.Leaving {
 			continue
 		}
@@ -261,7 +259,7 @@ func (r *ready) track(ms []rules.Member) {
 		}
 	}
 	for id := range r.health {
-		if !lives[id] {
+		if !lives[id] && (listed[id] || terms.Drift == "") {
 			delete(r.health, id)
 		}
 	}
@@ -270,17 +268,13 @@ func (r *ready) track(ms []rules.Member) {
 // recall reads since when members are ready. A file that cannot be understood is
 // no reason not to look: it costs a warm-up.
 func (r *ready) recall() error {
-	raw, err := os.ReadFile(r.state)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read who is ready: %w", err)
-	}
 	kept := map[rules.MemberID]*health{}
-	if err := json.Unmarshal(raw, &kept); err != nil {
+	switch err := recall(r.state, &kept); {
+	case errors.Is(err, errUnread):
 		r.log.Warn("who was ready is not known any more", "file", r.state, "err", err)
 		return nil
+	case err != nil:
+		return fmt.Errorf("read who is ready: %w", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -297,18 +291,12 @@ func (r *ready) save() {
 	r.saving.Lock()
 	defer r.saving.Unlock()
 	r.mu.Lock()
-	raw, err := json.Marshal(r.health)
+	kept := map[rules.MemberID]health{}
+	for id, h := range r.health {
+		kept[id] = *h
+	}
 	r.mu.Unlock()
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(r.state), 0o755)
-	}
-	if err == nil {
-		err = os.WriteFile(r.state+".new", raw, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(r.state+".new", r.state)
-	}
-	if err != nil {
+	if err := keep(r.state, kept); err != nil {
 		r.log.Warn("who is ready is not kept", "err", err)
 	}
 }

@@ -213,6 +213,9 @@ func (f *fleet) tag(ctx context.Context, tag string, on bool, ids ...int) error 
 	} else if _, err = tags.UntagResources(ctx, tag, &godo.UntagResourcesRequest{Resources: rs}); statusOf(err) == 404 {
 		err = nil
 	}
+	if statusOf(err) == 404 { // of Droplets that are gone
+		return f.tagEach(ctx, tag, on, ids)
+	}
 	if err != nil {
 		return explain("set tag "+tag, err)
 	}
@@ -223,4 +226,28 @@ func (f *fleet) tag(ctx context.Context, tag string, on bool, ids ...int) error 
 	}
 	f.list = f.retag(f.list)
 	return nil
+}
+
+// tagEach does what tag does for one after the other: one that is gone keeps it from
+// all of them. Of a Droplet that is gone no tag matters any more.
+func (f *fleet) tagEach(ctx context.Context, tag string, on bool, ids []int) error {
+	if len(ids) < 2 {
+		return nil
+	}
+	return each(ids, func(id int) error { return f.tag(ctx, tag, on, id) })
+}
+
+// headroom returns what holds for the account, and how many Droplets more there may
+// be, as far as both are known.
+func (f *fleet) headroom() (limitsKnown, int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.known, f.known.droplets - len(f.list)
+}
+
+// learnLimit takes over the most Droplets that there may be.
+func (f *fleet) learnLimit(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known.droplets = n
 }

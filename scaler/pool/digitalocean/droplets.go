@@ -1,0 +1,191 @@
+package digitalocean
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/digitalocean/godo"
+
+	"flyball/rules"
+	"flyball/scaler"
+)
+
+var _ scaler.Pool = (*droplets)(nil)
+
+// droplets is a pool of plain Droplets. All that is true of members is read from the
+// account's list; what this program did and the list does not show yet is laid over
+// it. What has to outlive the program is in tags: who is a member, of which template,
+// and who was asked to end.
+type droplets struct {
+	base
+	spec     Droplets
+	template *template
+	shelf    *shelf
+	self     func() int
+
+	// turn is held by who changes members, one at a time: by a step, which waits for
+	// it, and by a look, which goes on with what was asked if nobody else is at it.
+	turn chan struct{}
+
+	mu      sync.Mutex           // what follows
+	grown   bool                 // a Grow was done since the program started
+	doubts  map[string]time.Time // names of which it is not known whether they were made, and since when
+	births  map[int]*birth       // made by this program, until the list shows them whole
+	endings map[int]*ending      // asked to end
+	gone    map[int]time.Time    // the API said so; lists may show them still
+	since   map[int]stateSince   // what each was at the last look
+	told    string               // the strangers that were told of last
+}
+
+type stateSince struct {
+	state rules.State
+	at    time.Time
+}
+
+func newDroplets(b base, spec Droplets, self func() int) *droplets {
+	return &droplets{
+		base: b, spec: spec, template: newTemplate(spec), shelf: newShelf(spec), self: self,
+		turn: make(chan struct{}, 1), doubts: map[string]time.Time{}, births: map[int]*birth{},
+		endings: map[int]*ending{}, gone: map[int]time.Time{}, since: map[int]stateSince{},
+	}
+}
+
+// take waits for the turn to change members.
+func (p *droplets) take(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case p.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the step before: %w", ctx.Err())
+	}
+}
+
+// takeIfFree takes the turn unless somebody has it.
+func (p *droplets) takeIfFree() bool {
+	select {
+	case p.turn <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *droplets) give() { <-p.turn }
+
+// busy reports whether members come or go.
+func (p *droplets) busy() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.births)+len(p.endings)+len(p.doubts) > 0
+}
+
+// list returns the pool's Droplets as the account's list has them; those that are
+// gone are left out.
+func (p *droplets) list(ctx context.Context) ([]godo.Droplet, error) {
+	all, at, err := p.account.fleet.droplets(ctx, p.busy())
+	if err != nil {
+		return nil, err
+	}
+	return p.own(all, at), nil
+}
+
+// known is what list returned last, or returns now if nobody has listed yet: a step
+// follows on a look, and what came of steps since is known here.
+func (p *droplets) known(ctx context.Context) ([]godo.Droplet, error) {
+	if all, at := p.account.fleet.latest(); !at.IsZero() {
+		return p.own(all, at), ctx.Err()
+	}
+	return p.list(ctx)
+}
+
+// own picks the pool's members of a list, and tells of strangers among them.
+func (p *droplets) own(all []godo.Droplet, at time.Time) []godo.Droplet {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var own []godo.Droplet
+	var strangers []string
+	listed := map[int]bool{}
+	for _, d := range all {
+		listed[d.ID] = true
+		_, gone := p.gone[d.ID]
+		switch {
+		case gone:
+		case p.isOurs(d):
+			own = append(own, d)
+		case bears(d, p.spec.Tag):
+			strangers = append(strangers, fmt.Sprintf("%s (%d)", d.Name, d.ID))
+		}
+	}
+	p.forget(listed, at)
+	p.tell(strangers)
+	return own
+}
+
+// isOurs reports whether a Droplet is a member: by the pool's tag, Flyball's tag and
+// its name; or because it was made here, and its tags come later. The caller has the lock.
+func (p *droplets) isOurs(d godo.Droplet) bool {
+	if _, made := p.births[d.ID]; made {
+		return true
+	}
+	return bears(d, p.spec.Tag) && bears(d, markTag) && numbered(p.name, d.Name)
+}
+
+// forget drops what was remembered of Droplets that a list of that time shows no more;
+// the caller has the lock. Those that are being born may come later.
+func (p *droplets) forget(listed map[int]bool, at time.Time) {
+	for id, e := range p.endings {
+		if !listed[id] && p.births[id] == nil && at.After(e.asked) {
+			delete(p.endings, id)
+			delete(p.since, id)
+		}
+	}
+	for id, since := range p.gone {
+		if !listed[id] && at.Sub(since) > 10*time.Minute { // a list that lags may show it again
+			delete(p.gone, id)
+		}
+	}
+	for id := range p.since {
+		if !listed[id] && p.births[id] == nil {
+			delete(p.since, id)
+		}
+	}
+}
+
+// tell tells of Droplets that bear the pool's tag and are no members, each time that
+// they are others than before; the caller has the lock.
+func (p *droplets) tell(strangers []string) {
+	p.account.fleet.metrics.strangers.WithLabelValues(p.name).Set(float64(len(strangers)))
+	slices.Sort(strangers)
+	now := fmt.Sprint(strangers)
+	if now == p.told || p.told == "" && len(strangers) == 0 {
+		return
+	}
+	p.told = now
+	p.log.Warn("Droplets bear the pool's tag and are left alone, for Flyball did not make them", "droplets", now, "tag", p.spec.Tag)
+}
+
+// eachAtOnce bounds how many calls of one step are under way at one time.
+const eachAtOnce = 8
+
+// each does f for all of them, a few at a time, and joins the failures in their order.
+func each[T any](all []T, f func(T) error) error {
+	errs := make([]error, len(all))
+	places := make(chan struct{}, eachAtOnce)
+	var wg sync.WaitGroup
+	for i, x := range all {
+		places <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-places }()
+			errs[i] = f(x)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,177 @@
+package digitalocean
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/digitalocean/godo"
+
+	"flyball/rules"
+)
+
+// followTime is what a look spends on what was asked before; the rest waits for the
+// next one.
+const followTime = 2 * time.Second
+
+// Look lists the members, and goes on with what was asked before: it sees what became
+// of those that were made, and brings those that were asked to end nearer to it.
+func (p *droplets) Look(ctx context.Context) ([]rules.Member, rules.Terms, error) {
+	ds, err := p.list(ctx)
+	if err != nil {
+		return nil, rules.Terms{}, fmt.Errorf("look at pool %s: %w", p.name, err)
+	}
+	if p.takeIfFree() {
+		within, cancel := context.WithTimeout(ctx, followTime)
+		p.follow(within, ds)
+		_ = p.advanceAll(within, p.everyone(ds)) // said in the log; the next look goes on
+		cancel()
+		p.give()
+	}
+	ms := p.members(ds)
+	return ms, p.terms(ctx, ms), nil
+}
+
+// terms are what the provider does for the pool.
+func (p *droplets) terms(ctx context.Context, ms []rules.Member) rules.Terms {
+	t := rules.Terms{Names: true, Victims: true, Currency: "USD"}
+	if _, version, err := p.template.get(); err == nil {
+		t.Version = version
+	} else {
+		p.log.WarnContext(ctx, "the template of new members is not known", "err", err)
+	}
+	known, headroom := p.account.fleet.headroom()
+	t.Price = known.prices[p.spec.Sizes[0]]
+	if known.droplets > 0 {
+		staying := 0
+		for _, m := range ms {
+			if m.State != rules.Leaving {
+				staying++
+			}
+		}
+		t.Most = max(1, staying+max(0, headroom-p.unlisted()))
+	}
+	return t
+}
+
+// unlisted counts the members that were made and are not in the list yet.
+func (p *droplets) unlisted() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, b := range p.births {
+		if !b.listed {
+			n++
+		}
+	}
+	return n
+}
+
+// members are the pool's Droplets as members, those that are not listed yet included.
+func (p *droplets) members(ds []godo.Droplet) []rules.Member {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	ms := []rules.Member{}
+	for _, d := range p.whole(ds) {
+		ms = append(ms, p.member(d))
+	}
+	for i, m := range ms { // sorted by name, the elder first
+		if i > 0 && m.Name == ms[i-1].Name && m.State != rules.Leaving {
+			p.duplicate(&ms[i], ms[i-1])
+		}
+	}
+	return ms
+}
+
+// everyone is whole, for who has no lock.
+func (p *droplets) everyone(ds []godo.Droplet) []godo.Droplet {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.whole(ds)
+}
+
+// whole are the Droplets that are listed and not gone, and those that were made and
+// are not listed yet, by name and age; the caller has the lock.
+func (p *droplets) whole(ds []godo.Droplet) []godo.Droplet {
+	all := slices.DeleteFunc(slices.Clone(ds), func(d godo.Droplet) bool {
+		_, gone := p.gone[d.ID]
+		return gone
+	})
+	for id, b := range p.births {
+		if !slices.ContainsFunc(all, func(d godo.Droplet) bool { return d.ID == id }) {
+			all = append(all, b.Droplet)
+		}
+	}
+	slices.SortFunc(all, func(a, b godo.Droplet) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	return all
+}
+
+// member is a Droplet as a member; the caller has the lock.
+func (p *droplets) member(d godo.Droplet) rules.Member {
+	m := rules.Member{
+		ID: rules.MemberID(strconv.Itoa(d.ID)), Name: d.Name, Addr: addrOf(d, p.cfg.Address, p.cfg.Port),
+		Born: bornAt(d), Note: whereOf(d), Version: versionOf(d),
+	}
+	b, note := p.births[d.ID], ""
+	switch e := p.endings[d.ID]; {
+	case e != nil:
+		m.State, note = rules.Leaving, e.note()
+	case bears(d, leavingTag):
+		m.State = rules.Leaving
+	case isOff(d):
+		m.State, note = rules.Dead, "turned off, not by Flyball"
+	case d.Status == statusNew && b != nil && b.failed != "":
+		m.State, note = rules.Dead, b.failed
+	case d.Status == statusNew && !m.Born.IsZero() && p.now().Sub(m.Born) > p.spec.BootTimeout:
+		m.State, note = rules.Dead, fmt.Sprintf("is new for longer than %s", p.spec.BootTimeout)
+	case d.Status == statusActive:
+		m.State = rules.Ready
+	default:
+		m.State = rules.Booting
+	}
+	if b != nil && m.Version == "" { // its tags come later
+		m.Version = b.version
+	}
+	if d.ID == p.self() {
+		m.Note += ", Flyball runs on it"
+	}
+	if note != "" {
+		m.Note += ", " + note
+	}
+	m.Since = p.sinceWhen(d.ID, m)
+	return m
+}
+
+// sinceWhen is when a member came to be what it is; the caller has the lock.
+func (p *droplets) sinceWhen(id int, m rules.Member) time.Time {
+	was, seen := p.since[id]
+	if seen && was.state == m.State {
+		return was.at
+	}
+	at := p.now().UTC()
+	switch e := p.endings[id]; {
+	case m.State == rules.Leaving && e != nil:
+		at = e.asked
+	case !seen && (m.State == rules.Booting || m.State == rules.Ready) && !m.Born.IsZero():
+		at = m.Born
+	}
+	p.since[id] = stateSince{m.State, at}
+	return at
+}
+
+// duplicate makes the younger of two members of one name one that leaves: it is not
+// capacity, and the loop asks for its end again, and so removes it. The caller has
+// the lock.
+func (p *droplets) duplicate(m *rules.Member, elder rules.Member) {
+	m.State = rules.Leaving
+	m.Note += fmt.Sprintf(", made twice: %s is droplet %s, and this one is removed", m.Name, elder.ID)
+	id, _ := strconv.Atoi(string(m.ID))
+	if was := p.since[id]; was.state != rules.Leaving {
+		p.log.Warn("a member was made twice; the younger is removed", "member", m.Name, "elder", elder.ID, "younger", m.ID)
+		p.since[id] = stateSince{rules.Leaving, p.now().UTC()}
+	}
+	m.Since = p.since[id].at
+}

@@ -19,6 +19,7 @@ type vm struct {
 	labels               map[string]string
 	m                    *machine
 	group                *group    // nil: nobody manages it
+	member               *managed  // of the group
 	started              time.Time // last
 	ending               time.Time // when it is gone though it did not obey; zero: it is not ending
 }
@@ -158,7 +159,7 @@ func (c *Compute) cpus(machineType string) int64 {
 // boot creates a member's VM.
 func (g *group) boot(m *managed) {
 	m.vm = g.c.newVM(m.zone, m.name, m.template)
-	m.vm.group = g
+	m.vm.group, m.vm.member = g, m
 }
 
 // newVM creates a VM. Where nothing runs in machines it has its address at once, as
@@ -183,6 +184,8 @@ func (v *vm) status() string {
 	switch age := v.c.w.at.Sub(v.started); {
 	case !v.ending.IsZero():
 		return "STOPPING"
+	case v.m.power == halted && v.group != nil && v.member.rest == actionSuspending:
+		return "SUSPENDED"
 	case v.m.power == halted:
 		return "TERMINATED"
 	case v.m.power == running || age >= machineStarts && v.m.addr.IsValid():
@@ -228,13 +231,10 @@ func (c *Compute) endIfDue(v *vm) {
 
 // managedBy is the member of a group that a VM is; nil: none.
 func (v *vm) managedBy() *managed {
-	if v.group == nil {
+	if v.group == nil || v.member.vm != v {
 		return nil
 	}
-	if m := v.group.member(v.name); m != nil && m.vm == v {
-		return m
-	}
-	return nil
+	return v.member
 }
 
 // vmNamed and vmIn find VMs by name, anywhere or in a zone; nil: there is none.

@@ -20,7 +20,7 @@ import (
 func staying(c *emulate.Compute) int {
 	n := 0
 	for _, i := range c.Instances() {
-		if i.Group == "web" && i.Action != "DELETING" && i.Action != "ABANDONING" {
+		if i.Group == "web" && !i.Resting && i.Action != "DELETING" && i.Action != "ABANDONING" {
 			n++
 		}
 	}
@@ -87,7 +87,7 @@ func (g gce) act(d *rand.Rand) {
 	}
 	name := fmt.Sprintf("web-%d", d.IntN(12))
 	faults := emulate.Names()
-	switch d.IntN(12) {
+	switch d.IntN(14) {
 	case 0, 1, 2:
 		_, _ = igm.CreateInstances(project, zone, "web", instances(name, name+"-b")).Do() // may be lost
 	case 3, 4:
@@ -106,6 +106,10 @@ func (g gce) act(d *rand.Rand) {
 		g.world.Plant(emulate.Fault{Name: faults[d.IntN(len(faults))], Share: 0.5, Times: 3})
 	case 11:
 		g.world.Heal()
+	case 12:
+		_, _ = igm.StopInstances(project, zone, "web", &compute.InstanceGroupManagersStopInstancesRequest{Instances: some()}).Do()
+	case 13:
+		_, _ = igm.StartInstances(project, zone, "web", &compute.InstanceGroupManagersStartInstancesRequest{Instances: some()}).Do()
 	}
 }
 
@@ -132,7 +136,7 @@ func TestTheTargetIsAlwaysTheMembersThatStay(t *testing.T) {
 			g.world.Heal()
 			time.Sleep(2 * time.Hour)
 			for _, i := range g.cloud.Instances() {
-				if i.Group == "web" && i.Action != "NONE" && i.Status == "" {
+				if i.Group == "web" && !i.Resting && i.Action != "NONE" && i.Status == "" {
 					if m := g.list()[i.Name]; m == nil || m.LastAttempt == nil {
 						g.Errorf("seed %d: it does not settle: %+v", seed, i)
 					}

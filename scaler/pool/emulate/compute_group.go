@@ -43,8 +43,9 @@ type managed struct {
 	name, zone, template string
 	asked                string // the request that it was made for
 	action               string
-	vm                   *vm // nil: there is none yet, or no more
-	old                  *vm // that is to be replaced, or to end
+	rest                 string // how it was laid to rest; "": it is of the target
+	vm                   *vm    // nil: there is none yet, or no more
+	old                  *vm    // that is to be replaced, or to end
 	next                 time.Time
 	tries                int
 	healthy, sick        time.Time // since when
@@ -181,6 +182,14 @@ func (g *group) count(zone string) int {
 
 func (m *managed) stays() bool { return m.action != actionDeleting && m.action != actionAbandoning }
 
+// leave begins a member's end, or its abandonment, and lowers the target that it is of.
+func (g *group) leave(m *managed, action string) {
+	if m.rest == "" {
+		g.target--
+	}
+	g.drop(m, action)
+}
+
 // forget lets a member go; lists may linger.
 func (g *group) forget(m *managed) {
 	g.members = slices.DeleteFunc(g.members, func(o *managed) bool { return o == m })
@@ -231,8 +240,12 @@ func (g *group) settleMember(m *managed) {
 		}
 	case actionRestarting:
 		g.restart(m)
+	case actionStopping, actionSuspending, actionStarting, actionResuming:
+		g.settleRest(m)
 	case actionVerifying, actionNone:
-		g.watch(m)
+		if m.rest == "" {
+			g.watch(m)
+		}
 	}
 }
 

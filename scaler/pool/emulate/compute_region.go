@@ -16,7 +16,9 @@ func (g *group) redistribute() {
 		if m.action != actionNone {
 			return
 		}
-		last[m.zone] = m
+		if m.rest == "" {
+			last[m.zone] = m
+		}
 		count[m.zone]++
 	}
 	fullest := g.zones[0]
@@ -25,11 +27,12 @@ func (g *group) redistribute() {
 			fullest = z
 		}
 	}
-	if count[fullest]-count[g.emptiest(nil)] < 2 {
+	m := last[fullest]
+	if m == nil || count[fullest]-count[g.emptiest(nil)] < 2 {
 		return
 	}
 	g.manage(g.freeName(), "redistribution")
-	g.drop(last[fullest], actionDeleting)
+	g.drop(m, actionDeleting)
 }
 
 // roll brings members to the template, one at a time, if the update policy is
@@ -45,7 +48,7 @@ func (g *group) roll() {
 		if m.action != actionNone {
 			return
 		}
-		if old == nil && m.template != g.template {
+		if old == nil && m.rest == "" && m.template != g.template {
 			old = m
 		}
 	}

@@ -28,6 +28,8 @@ func (g *group) show() *compute.InstanceGroupManager {
 		InstanceGroup:               g.c.link(g.in.String(), "instanceGroups", g.o.Name),
 		Versions:                    []*compute.InstanceGroupManagerVersion{{InstanceTemplate: template, TargetSize: &compute.FixedOrPercent{Calculated: int64(g.target)}}},
 		TargetSize:                  int64(g.target),
+		TargetStoppedSize:           g.resting(actionStopping),
+		TargetSuspendedSize:         g.resting(actionSuspending),
 		ListManagedInstancesResults: "PAGELESS",
 		CurrentActions:              g.actions(),
 		Status:                      g.status(),
@@ -63,6 +65,7 @@ func (g *group) actions() *compute.InstanceGroupManagerActionsSummary {
 	at := map[string]*int64{
 		actionNone: &s.None, actionCreating: &s.Creating, actionVerifying: &s.Verifying, actionDeleting: &s.Deleting,
 		actionAbandoning: &s.Abandoning, actionRecreating: &s.Recreating, actionRestarting: &s.Restarting,
+		actionStopping: &s.Stopping, actionSuspending: &s.Suspending, actionStarting: &s.Starting, actionResuming: &s.Resuming,
 	}
 	for _, m := range g.members {
 		*at[m.action]++

@@ -22,6 +22,7 @@ type ComputeInstance struct {
 	Addr     netip.Addr
 	Born     time.Time // zero: there is no VM
 	Serving  bool      // its program answers
+	Resting  bool      // the group stopped or suspended it
 }
 
 // Instances is a snapshot of all VMs, and of members without one, by name.
@@ -32,14 +33,14 @@ func (c *Compute) Instances() []ComputeInstance {
 	for _, v := range c.vms {
 		i := ComputeInstance{ID: v.id, Name: v.name, Zone: v.zone, Template: v.template, Status: v.status(), Addr: v.m.addr, Born: v.m.born, Serving: v.m.serving()}
 		if m := v.managedBy(); m != nil {
-			i.Group, i.Action = v.group.o.Name, m.action
+			i.Group, i.Action, i.Resting = v.group.o.Name, m.action, m.rest != ""
 		}
 		out = append(out, i)
 	}
 	for _, g := range c.groups {
 		for _, m := range g.members {
 			if m.vm == nil {
-				out = append(out, ComputeInstance{Name: m.name, Zone: m.zone, Template: m.template, Group: g.o.Name, Action: m.action})
+				out = append(out, ComputeInstance{Name: m.name, Zone: m.zone, Template: m.template, Group: g.o.Name, Action: m.action, Resting: m.rest != ""})
 			}
 		}
 	}

@@ -35,6 +35,8 @@ func (c *Compute) actOnGroup(r *http.Request) (any, error) {
 	act, isKnown := map[string]method{
 		"createInstances": g.createInstances, "deleteInstances": g.deleteInstances, "abandonInstances": g.abandonInstances,
 		"recreateInstances": g.recreateInstances, "applyUpdatesToInstances": g.applyUpdates,
+		"stopInstances": g.stopInstances, "startInstances": g.startInstances,
+		"suspendInstances": g.suspendInstances, "resumeInstances": g.resumeInstances,
 		"resize": g.resize, "setInstanceTemplate": g.setTemplate,
 	}[verb]
 	if !isKnown {
@@ -182,8 +184,7 @@ func (g *group) deleteInstances(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return g.onMembers(r, "deleteInstances", selection{q.Instances, q.SkipInstancesOnValidationError}, func(m *managed) {
-		g.target--
-		g.drop(m, actionDeleting)
+		g.leave(m, actionDeleting)
 	})
 }
 
@@ -194,8 +195,7 @@ func (g *group) abandonInstances(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return g.onMembers(r, "abandonInstances", selection{urls: q.Instances}, func(m *managed) {
-		g.target--
-		g.drop(m, actionAbandoning)
+		g.leave(m, actionAbandoning)
 	})
 }
 
@@ -209,8 +209,11 @@ func (g *group) recreateInstances(r *http.Request) (any, error) {
 	return g.onMembers(r, "recreateInstances", selection{urls: q.Instances}, g.renew)
 }
 
-// renew recreates a member from the group's template.
+// renew recreates a member from the group's template. One that rests is let rest.
 func (g *group) renew(m *managed) {
+	if m.rest != "" {
+		return
+	}
 	m.template = g.template
 	g.drop(m, actionRecreating)
 }
@@ -234,7 +237,7 @@ func (g *group) applyUpdates(r *http.Request) (any, error) {
 		switch {
 		case m.template != g.template && q.MostDisruptiveAllowedAction != "NONE", q.MinimalAction == "REPLACE":
 			g.renew(m)
-		case q.MinimalAction == "RESTART":
+		case q.MinimalAction == "RESTART" && m.rest == "":
 			g.drop(m, actionRestarting)
 		}
 	})
@@ -288,15 +291,14 @@ func (g *group) shrink(n int) {
 		var best *managed
 		var least float64
 		for _, m := range g.members {
-			if rank := g.rank(m); m.stays() && (best == nil || rank < least) {
+			if rank := g.rank(m); m.stays() && m.rest == "" && (best == nil || rank < least) {
 				best, least = m, rank
 			}
 		}
 		if best == nil {
 			return
 		}
-		g.target--
-		g.drop(best, actionDeleting)
+		g.leave(best, actionDeleting)
 	}
 }
 

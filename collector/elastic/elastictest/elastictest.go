@@ -101,7 +101,8 @@ func Compare(ctx context.Context, store storage.Queryable, es Asker, stream stri
 
 // series compares one series of the store.
 func (r *Report) series(ls labels.Labels, it chunkenc.Iterator, from, to int64, there map[string]found) {
-	name, rest := ls.Get(model.MetricNameLabel), ls.MatchLabels(false, model.MetricNameLabel).Map()
+	name, rest := ls.Get(model.MetricNameLabel), ls.MatchLabels(false, model.MetricNameLabel).String()
+	number, count, sum := there[name+rest], there[name+"_count"+rest], there[name+"_sum"+rest]
 	any := false
 	for t := it.Next(); t != chunkenc.ValNone; t = it.Next() {
 		at := it.AtT()
@@ -110,12 +111,12 @@ func (r *Report) series(ls labels.Labels, it chunkenc.Iterator, from, to int64, 
 		}
 		if t == chunkenc.ValFloat {
 			_, v := it.At()
-			any = r.sample(key(name, rest), at, v, there) || any
+			any = r.sample(name+rest, at, v, number) || any
 			continue
 		}
 		_, h := it.AtFloatHistogram(nil)
-		any = r.sample(key(name+"_count", rest), at, h.Count, there) || any
-		any = r.sample(key(name+"_sum", rest), at, h.Sum, there) || any
+		any = r.sample(name+"_count"+rest, at, h.Count, count) || any
+		any = r.sample(name+"_sum"+rest, at, h.Sum, sum) || any
 	}
 	if any {
 		r.Series++
@@ -123,12 +124,12 @@ func (r *Report) series(ls labels.Labels, it chunkenc.Iterator, from, to int64, 
 }
 
 // sample compares one sample, if it can be sent.
-func (r *Report) sample(key string, at int64, v float64, there map[string]found) bool {
+func (r *Report) sample(key string, at int64, v float64, there found) bool {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return false
 	}
 	r.Samples++
-	got := there[key][at]
+	got := there[at]
 	switch {
 	case got == nil:
 		r.Lost++
@@ -142,8 +143,6 @@ func (r *Report) sample(key string, at int64, v float64, there map[string]found)
 	}
 	return true
 }
-
-func key(name string, ls map[string]string) string { return name + labels.FromMap(ls).String() }
 
 type object = map[string]any
 
@@ -200,8 +199,9 @@ type hit struct {
 }
 
 func (h hit) into(all map[string]found) {
+	rest := labels.FromMap(h.Source.Prometheus.Labels).String()
 	for name, v := range h.Source.Prometheus.Metrics {
-		k := key(name, h.Source.Prometheus.Labels)
+		k := name + rest
 		if all[k] == nil {
 			all[k] = found{}
 		}

@@ -15,12 +15,14 @@ import (
 	"testing"
 )
 
-// faults is a reverse proxy that turns away.
+// faults is a reverse proxy that turns away, and breaks off.
 type faults struct {
-	url    string
-	items  atomic.Bool  // every seventh item of a bulk request: it is taken out, and answered with 429
-	whole  atomic.Int64 // so many bulk requests
-	turned atomic.Int64 // items
+	url     string
+	items   atomic.Bool  // turns away every seventh item of a bulk request: it is taken out, and answered with 429
+	whole   atomic.Int64 // turns away so many bulk requests
+	turned  atomic.Int64 // items that were turned away
+	half    atomic.Int64 // breaks off so many bulk requests when half of them has arrived
+	unheard atomic.Int64 // and so many before their answer has
 }
 
 func startFaults(t *testing.T, target string) *faults {
@@ -33,20 +35,37 @@ func startFaults(t *testing.T, target string) *faults {
 	pass := httputil.NewSingleHostReverseProxy(u)
 	pass.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "_bulk") && f.whole.Add(-1) >= 0 {
+		bulk := strings.HasSuffix(r.URL.Path, "_bulk")
+		switch {
+		case bulk && f.whole.Add(-1) >= 0:
 			w.Header().Set("X-Elastic-Product", "Elasticsearch")
 			http.Error(w, `{"error":{"type":"unavailable_shards_exception","reason":"away"},"status":503}`, http.StatusServiceUnavailable)
-			return
-		}
-		if strings.HasSuffix(r.URL.Path, "_bulk") && f.items.Load() {
+		case bulk && f.half.Add(-1) >= 0:
+			if r.ContentLength <= 0 {
+				t.Error("a bulk request does not tell its length")
+			}
+			r.Body = io.NopCloser(io.LimitReader(r.Body, r.ContentLength/2))
+			pass.ServeHTTP(httptest.NewRecorder(), r) // fails: it announced more
+			panic(http.ErrAbortHandler)
+		case bulk && f.unheard.Add(-1) >= 0:
+			pass.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		case bulk && f.items.Load():
 			f.someItems(w, r, u)
-			return
+		default:
+			pass.ServeHTTP(w, r)
 		}
-		pass.ServeHTTP(w, r)
 	}))
 	t.Cleanup(srv.Close)
 	f.url = srv.URL
 	return f
+}
+
+// cut breaks off five requests.
+func (f *faults) cut(t *testing.T, where *atomic.Int64) {
+	t.Helper()
+	where.Store(5)
+	await(t, "requests were broken off", func() bool { return where.Load() <= 0 })
 }
 
 // someItems passes on all items but every seventh.

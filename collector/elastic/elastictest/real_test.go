@@ -1,18 +1,22 @@
 package elastictest
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
+	"golang.org/x/sync/errgroup"
 
 	"flyball/collector/elastic/cluster"
 	"flyball/collector/elastic/ecs"
@@ -32,19 +36,22 @@ type rig struct {
 	t       *testing.T
 	store   *store.Store
 	dir     string
-	cluster *cluster.Cluster // the shipper's
-	direct  *cluster.Cluster // to the server itself
+	metrics *prometheus.Registry // of the store
+	cluster *cluster.Cluster     // the shipper's
+	direct  *cluster.Cluster     // to the server itself
 	state   *memory
 	ns      string
-	from    int64 // of the first sample
+	from    int64            // of the first sample
+	now     func() time.Time // the shipper's clock; nil: time.Now
 }
 
 var agent = ecs.Agent{ID: "agent-1", Host: "here", Version: "test"}
 
-// newRig makes the data stream; the shipper reaches the server at another address.
-func newRig(t *testing.T, server, shipper string) *rig {
+// newRig makes the data stream; the shipper reaches the server at another address, and
+// gives a request so much time.
+func newRig(t *testing.T, server, shipper string, timeout time.Duration) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), state: newMemory()}
+	r := &rig{t: t, dir: t.TempDir(), state: newMemory(), metrics: prometheus.NewRegistry()}
 	r.ns = strings.ToLower(strings.Map(func(c rune) rune {
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
 			return c
@@ -53,7 +60,7 @@ func newRig(t *testing.T, server, shipper string) *rig {
 	}, t.Name()))
 	r.ns = r.ns[max(0, len(r.ns)-60):]
 	var err error
-	if r.store, err = store.Open(store.Options{Dir: r.dir}); err != nil {
+	if r.store, err = store.Open(store.Options{Dir: r.dir, Registerer: r.metrics}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -61,7 +68,7 @@ func newRig(t *testing.T, server, shipper string) *rig {
 			t.Error(err)
 		}
 	})
-	r.cluster, r.direct = r.connect(shipper), r.connect(server)
+	r.cluster, r.direct = r.connect(shipper, timeout), r.connect(server, usual)
 	streams := setup.Streams{Namespace: r.ns, Retention: model.Duration(30 * 24 * time.Hour)}
 	if _, err := setup.Apply(t.Context(), r.direct, streams, []setup.Dataset{setup.Samples()}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
@@ -69,9 +76,12 @@ func newRig(t *testing.T, server, shipper string) *rig {
 	return r
 }
 
-func (r *rig) connect(address string) *cluster.Cluster {
+// usual is how long a request may take.
+const usual = 30 * time.Second
+
+func (r *rig) connect(address string, timeout time.Duration) *cluster.Cluster {
 	r.t.Helper()
-	c, err := cluster.New(cluster.Config{URLs: []string{address}, Compress: true, Timeout: model.Duration(10 * time.Second)},
+	c, err := cluster.New(cluster.Config{URLs: []string{address}, Compress: true, Timeout: model.Duration(timeout)},
 		cluster.Options{Dir: r.dir})
 	if err != nil {
 		r.t.Fatal(err)
@@ -113,7 +123,7 @@ func (r *rig) write(from time.Time, scrapes, targets, metrics int, interval time
 func (r *rig) ship(c samples.Config) (*samples.Shipper, func()) {
 	r.t.Helper()
 	s, err := samples.New(samples.Options{
-		Source: r.store, State: r.state, Deliver: r.cluster, Config: c, Namespace: r.ns, Agent: agent,
+		Source: r.store, State: r.state, Deliver: r.cluster, Config: c, Namespace: r.ns, Agent: agent, Now: r.now,
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -154,6 +164,31 @@ func (r *rig) equal(to time.Time) Report {
 	return report
 }
 
+// equalIn compares a stretch of time in pieces, each of which fits into memory.
+func (r *rig) equalIn(from, to time.Time, piece time.Duration) Report {
+	r.t.Helper()
+	var all Report
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(r.t.Context())
+	g.SetLimit(2)
+	for at := from; at.Before(to); at = at.Add(piece) {
+		end := min(at.Add(piece).UnixMilli(), to.UnixMilli())
+		g.Go(func() error {
+			report, err := Compare(ctx, r.store.Everything(), r.direct, "metrics-prometheus.collector-"+r.ns, at.UnixMilli(), end, nil)
+			mu.Lock()
+			defer mu.Unlock()
+			all.Series = max(all.Series, report.Series)
+			all.Samples += report.Samples
+			all.Documents += report.Documents
+			return cmp.Or(err, report.Err())
+		})
+	}
+	if err := g.Wait(); err != nil {
+		r.t.Error(err)
+	}
+	return all
+}
+
 // fast sends as fast as it can.
 func fast() samples.Config {
 	return samples.Config{Every: model.Duration(time.Second), CatchUp: 10_000_000}
@@ -166,36 +201,37 @@ func TestEachSampleIsThereOnceWhateverHappensToTheServer(t *testing.T) {
 	tcp := testservers.StartProxy(t, es.Addr())
 	faults := startFaults(t, es.URL())
 	for _, c := range []struct {
-		name string
-		via  string
-		do   func(t *testing.T)
+		name    string
+		via     string
+		timeout time.Duration // of the shipper's requests
+		do      func(t *testing.T)
 	}{
-		{"killed and started again on its data", es.URL(), func(t *testing.T) { es.Kill(t); es.Restart(t) }},
-		{"frozen", es.URL(), func(t *testing.T) {
+		{"killed and started again on its data", es.URL(), usual, func(t *testing.T) { es.Kill(t); es.Restart(t) }},
+		{"frozen", es.URL(), min(*frozen/2, usual), func(t *testing.T) {
 			es.Freeze(t)
 			<-time.After(*frozen)
 			es.Thaw(t)
 		}},
-		{"cut in the middle of a request", "http://" + tcp.Addr(), func(t *testing.T) {
-			for range 5 {
-				tcp.Cut()
-				tcp.Restore(t)
-				<-time.After(200 * time.Millisecond)
-			}
+		{"the network is cut", "http://" + tcp.Addr(), usual, func(t *testing.T) {
+			tcp.Cut()
+			<-time.After(2 * time.Second)
+			tcp.Restore(t)
 		}},
-		{"429 for single items", faults.url, func(t *testing.T) {
+		{"cut in the middle of a request", faults.url, usual, func(t *testing.T) { faults.cut(t, &faults.half) }},
+		{"cut before the answer", faults.url, usual, func(t *testing.T) { faults.cut(t, &faults.unheard) }},
+		{"429 for single items", faults.url, usual, func(t *testing.T) {
 			faults.items.Store(true)
 			await(t, "items were turned away", func() bool { return faults.turned.Load() > 100 })
 			faults.items.Store(false)
 		}},
-		{"503 for whole requests", faults.url, func(t *testing.T) {
+		{"503 for whole requests", faults.url, usual, func(t *testing.T) {
 			faults.whole.Store(5)
 			await(t, "requests were turned away", func() bool { return faults.whole.Load() <= 0 })
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newRig(t, es.URL(), c.via)
-			now := time.Now()
+			r := newRig(t, es.URL(), c.via, c.timeout)
+			now, began := time.Now(), time.Now()
 			r.write(now.Add(-20*time.Minute), 80, 30, 100, 15*time.Second)
 			cfg := fast()
 			cfg.CatchUp = 60_000
@@ -204,10 +240,11 @@ func TestEachSampleIsThereOnceWhateverHappensToTheServer(t *testing.T) {
 			c.do(t)
 			await(t, "all were sent", func() bool { return s.Status().Cursor.After(now) })
 			stop()
-			report := r.equal(now)
-			t.Logf("%d samples of %d series in %d documents, %d sent", report.Samples, report.Series, report.Documents, s.Status().Samples)
-			if report.Series != 3000 {
-				t.Errorf("%d series, want 3000", report.Series)
+			report, sent := r.equal(now), r.cluster.Status()
+			t.Logf("%d samples of %d series in %d documents, of which %d were sent again, and %d known then; %.1f s",
+				report.Samples, report.Series, report.Documents, sent.Retried, sent.Known, time.Since(began).Seconds())
+			if report.Series != 3000 || sent.Retried == 0 {
+				t.Errorf("%d series, want 3000; %d documents were sent again", report.Series, sent.Retried)
 			}
 		})
 	}

@@ -23,6 +23,9 @@ var (
 	// should.
 	ErrDrift = errors.New("the group is not resized by whom the configuration declares")
 
+	// ErrSelf means that Flyball itself runs on the member, which is never ended.
+	ErrSelf = errors.New("this program runs on it")
+
 	errPartial   = errors.New("the list is not believed")
 	errThrottled = errors.New("too many requests a minute for the project")
 )

@@ -55,11 +55,15 @@ type Pool struct {
 	now     func() time.Time
 	log     *slog.Logger
 	metrics *Metrics
+	base    http.RoundTripper
 	api     *compute.Service
 	place   place
 
 	acting  chan struct{} // held by a step
 	looking chan struct{} // held by who asks for a new snapshot
+
+	selfOnce sync.Once
+	self     uint64 // the instance that Flyball runs on; 0: none
 
 	mu       sync.Mutex                   // what follows
 	snap     *snapshot                    // nil: none was taken yet
@@ -88,6 +92,7 @@ func New(name string, c Config, env Env) (*Pool, error) {
 		base = http.DefaultTransport
 	}
 	if env.Metrics != nil {
+		env.Metrics.begin(name)
 		base = counter{base, env.Metrics, name}
 	}
 	api, err := newService(c.Endpoint, newSigner(base, c))
@@ -95,7 +100,7 @@ func New(name string, c Config, env Env) (*Pool, error) {
 		return nil, fmt.Errorf("configure pool %s: %w", name, err)
 	}
 	p := &Pool{
-		name: name, cfg: c, now: env.Now, log: env.Log, metrics: env.Metrics, api: api, place: newPlace(api, c),
+		name: name, cfg: c, now: env.Now, log: env.Log, metrics: env.Metrics, base: base, api: api, place: newPlace(api, c),
 		acting: make(chan struct{}, 1), looking: make(chan struct{}, 1),
 		wanted: map[string]time.Time{}, ended: map[rules.MemberID]time.Time{}, making: map[string]time.Time{}, stopped: map[rules.MemberID]time.Time{},
 		states: map[rules.MemberID]standing{}, machines: map[uint64]machine{}, numbers: map[string]uint64{}, open: map[string]pending{},

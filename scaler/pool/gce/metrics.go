@@ -19,7 +19,7 @@ type Metrics struct {
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "flyball_gce_requests_total", Help: "Requests to the Compute API, by how they were answered: 2xx to 5xx, or lost.",
+			Name: "flyball_gce_requests_total", Help: "Requests to the Compute API and for its tokens, by how they were answered: 2xx to 5xx, or lost.",
 		}, []string{"pool", "answer"}),
 		recommended: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "flyball_gce_recommended_size", Help: "Members that Google's autoscaler would have, whether it acts or not.",
@@ -33,6 +33,16 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	r.MustRegister(m.requests, m.recommended, m.target, m.failed)
 	return m
+}
+
+// begin makes the series of a pool.
+func (m *Metrics) begin(pool string) {
+	for _, answer := range []string{"2xx", "4xx", "5xx", "lost"} {
+		m.requests.WithLabelValues(pool, answer)
+	}
+	for _, c := range classes() {
+		m.failed.WithLabelValues(pool, string(c))
+	}
 }
 
 // Forget removes the series of a pool that is no more.

@@ -25,6 +25,9 @@ func (p *Pool) Preflight(ctx context.Context, most int) []rules.Finding {
 		{OK: true, What: "group", Text: fmt.Sprintf("%s has %d of %d members", p.where(), present(s), s.group.TargetSize)},
 		p.findOwner(s),
 	}
+	if f, is := p.findSelf(ctx, s); is {
+		fs = append(fs, f)
+	}
 	if p.cfg.Mode == modeFloor {
 		fs = append(fs, findRange(s.native, most))
 	}

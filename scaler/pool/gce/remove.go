@@ -38,16 +38,29 @@ func (p *Pool) remove(ctx context.Context, s journal.Step) error {
 	if p.cfg.Mode == modeFloor {
 		return p.setFloor(ctx, s, now)
 	}
-	victims := slices.DeleteFunc(slices.Clone(now.members), func(m *compute.ManagedInstance) bool {
-		return isGoing(m) || !slices.Contains(s.Victims, idOf(m))
-	})
-	var errs []error
+	victims, refused := p.victims(ctx, now, s.Victims)
+	errs := []error{refused}
 	part := 0
 	for some := range slices.Chunk(victims, mostAtOnce) {
 		errs = append(errs, p.end(ctx, s, part, some))
 		part++
 	}
 	return errors.Join(errs...)
+}
+
+// victims are the members of those IDs that are not going yet, with an error if
+// Flyball runs on one: that is never ended.
+func (p *Pool) victims(ctx context.Context, s *snapshot, ids []rules.MemberID) (out []*compute.ManagedInstance, refused error) {
+	for _, m := range s.members {
+		switch {
+		case isGoing(m) || !slices.Contains(ids, idOf(m)):
+		case p.here(ctx, m):
+			refused = fmt.Errorf("end %s: %w: end it yourself, or run Flyball elsewhere", nameOf(m), ErrSelf)
+		default:
+			out = append(out, m)
+		}
+	}
+	return out, refused
 }
 
 // end asks for the end of some members.

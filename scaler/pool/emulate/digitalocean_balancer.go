@@ -42,14 +42,18 @@ type Backend struct {
 }
 
 // AddBalancer makes a load balancer in a region for the Droplets of a tag, or without
-// one for those that it is given, and returns its UUID.
+// one for those that it is given, and returns its UUID; "" if there is no such region.
 func (d *DigitalOcean) AddBalancer(region, tag string) string {
 	d.w.hold()
 	defer d.w.mu.Unlock()
+	at := d.region(region)
+	if at == nil {
+		return ""
+	}
 	if tag != "" {
 		d.tag(tag)
 	}
-	b := &balancer{id: d.uuid(), tag: tag, region: d.region(region), born: d.w.at, behind: map[*droplet]*backend{}}
+	b := &balancer{id: d.uuid(), tag: tag, region: at, born: d.w.at, behind: map[*droplet]*backend{}}
 	d.balancers = append(d.balancers, b)
 	return b.id
 }

@@ -1,6 +1,7 @@
 package emulate
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -125,6 +126,7 @@ func first[T any](of []*T, fits func(*T) bool) *T {
 func (d *DigitalOcean) routeAccount(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v2/account", d.getAccount)
 	mux.HandleFunc("GET /v2/account/keys", func(rw http.ResponseWriter, r *http.Request) { page(rw, r, "ssh_keys", d.keys) })
+	mux.HandleFunc("POST /v2/account/keys", d.createKey)
 	mux.HandleFunc("GET /v2/account/keys/{key}", func(rw http.ResponseWriter, r *http.Request) {
 		one(d, rw, "ssh_key", d.key(r.PathValue("key")))
 	})
@@ -160,6 +162,31 @@ func (d *DigitalOcean) getAccount(rw http.ResponseWriter, _ *http.Request) {
 		"status":            "active",
 		"status_message":    "",
 	}})
+}
+
+// createKey makes an SSH key. What it is is not looked at.
+func (d *DigitalOcean) createKey(rw http.ResponseWriter, r *http.Request) {
+	var asked struct {
+		Name      string `json:"name"`
+		PublicKey string `json:"public_key"`
+	}
+	if !d.read(rw, r, &asked) {
+		return
+	}
+	if asked.Name == "" || asked.PublicKey == "" {
+		d.unprocessable(rw, "name and public_key are required.")
+		return
+	}
+	reply(rw, http.StatusCreated, map[string]*sshKey{"ssh_key": d.addKey(asked.Name, asked.PublicKey)})
+}
+
+// addKey makes an SSH key with a fingerprint of its own.
+func (d *DigitalOcean) addKey(name, public string) *sshKey {
+	k := &sshKey{ID: d.id(), Name: name, PublicKey: public}
+	k.Fingerprint = fmt.Sprintf("3b:16:bf:e4:8b:00:8b:b8:59:8c:a9:d3:%02x:%02x:%02x:%02x",
+		byte(k.ID>>24), byte(k.ID>>16), byte(k.ID>>8), byte(k.ID))
+	d.keys = append(d.keys, k)
+	return k
 }
 
 // listImages lists all, the account's own, or those of a type.

@@ -128,10 +128,7 @@ func (d *DigitalOcean) RemoveImage(name string) {
 func (d *DigitalOcean) AddKey(name string) (int, string) {
 	d.w.hold()
 	defer d.w.mu.Unlock()
-	k := &sshKey{ID: d.id(), Name: name, PublicKey: "ssh-ed25519 AAAA " + name}
-	k.Fingerprint = fmt.Sprintf("3b:16:bf:e4:8b:00:8b:b8:59:8c:a9:d3:%02x:%02x:%02x:%02x",
-		byte(k.ID>>24), byte(k.ID>>16), byte(k.ID>>8), byte(k.ID))
-	d.keys = append(d.keys, k)
+	k := d.addKey(name, "ssh-ed25519 AAAA "+name)
 	return k.ID, k.Fingerprint
 }
 

@@ -79,6 +79,33 @@ func TestAPoolThatCannotGrowSaysWhyInItsHistory(t *testing.T) {
 	}
 }
 
+func TestAllThatAPoolNeedsIsMadeOverTheAPI(t *testing.T) {
+	inBubble(t, emulate.DigitalOceanOptions{}, func(c cloud) {
+		ctx := context.Background()
+		k, _, err := c.c.Keys.Create(ctx, &godo.KeyCreateRequest{Name: "ops", PublicKey: "ssh-ed25519 AAAA"})
+		if err != nil {
+			c.Fatal(err)
+		}
+		if got, _, err := c.c.Keys.GetByID(ctx, k.ID); err != nil || got.Fingerprint != k.Fingerprint {
+			c.Errorf("the key is %v, %v", got, err)
+		}
+		q := &godo.KubernetesClusterCreateRequest{Name: "prod", RegionSlug: "fra1", NodePools: []*godo.KubernetesNodePoolCreateRequest{
+			{Name: "web", Size: "s-2vcpu-4gb", Count: 2, AutoScale: true, MinNodes: 3, MaxNodes: 5},
+		}}
+		cl, _, err := c.c.Kubernetes.Create(ctx, q)
+		if err != nil || cl.NodePools[0].Count != 3 || len(cl.NodePools[0].Nodes) != 3 {
+			c.Fatalf("the cluster is %+v, %v", cl, err)
+		}
+		q.NodePools[0].MaxNodes = 2
+		if _, _, err := c.c.Kubernetes.Create(ctx, q); status(err) != http.StatusUnprocessableEntity {
+			c.Errorf("a range upside down: %v", err)
+		}
+		if c.do.AddCluster("x", "mars1") != "" || c.do.AddBalancer("mars1", "x") != "" || c.do.AddNodePool("none", "x", "c-2", 1) != "" {
+			c.Error("things are made where there is no place for them")
+		}
+	})
+}
+
 func TestANodePoolThatCannotGrowIsRefusedOrWaits(t *testing.T) {
 	inBubble(t, emulate.DigitalOceanOptions{DropletLimit: 2}, func(c cloud) {
 		ctx, n := context.Background(), 3

@@ -55,13 +55,22 @@ func (n *node) state() string {
 // isStaying says whether nobody asked it to end.
 func (n *node) isStaying() bool { return n.ending == "" && n.drained.IsZero() }
 
-// AddCluster makes a cluster without nodes in a region and returns its UUID.
+// AddCluster makes a cluster without nodes in a region and returns its UUID; "" if
+// there is no such region.
 func (d *DigitalOcean) AddCluster(name, region string) string {
 	d.w.hold()
 	defer d.w.mu.Unlock()
-	c := &cluster{id: d.uuid(), name: name, region: d.region(region), born: d.w.at}
+	r := d.region(region)
+	if r == nil {
+		return ""
+	}
+	return d.addCluster(name, r).id
+}
+
+func (d *DigitalOcean) addCluster(name string, r *region) *cluster {
+	c := &cluster{id: d.uuid(), name: name, region: r, born: d.w.at}
 	d.clusters = append(d.clusters, c)
-	return c.id
+	return c
 }
 
 // AddNodePool makes a pool of count nodes in a cluster and returns its UUID; "" if
@@ -73,10 +82,14 @@ func (d *DigitalOcean) AddNodePool(clusterID, name, size string, count int, tags
 	if c == nil || s == nil {
 		return ""
 	}
-	p := &nodePool{id: d.uuid(), name: name, size: s, count: count, tags: tags}
+	return d.addNodePool(c, &nodePool{name: name, size: s, count: count, tags: tags}).id
+}
+
+func (d *DigitalOcean) addNodePool(c *cluster, p *nodePool) *nodePool {
+	p.id = d.uuid()
 	c.pools = append(c.pools, p)
 	d.settleNodes(c, p)
-	return p.id
+	return p
 }
 
 // AutoScale lets a node pool scale by itself between two numbers; 0 and 0 ends that.

@@ -17,6 +17,7 @@ func (d *DigitalOcean) routeClusters(mux *http.ServeMux) {
 		}
 		page(rw, r, "kubernetes_clusters", out)
 	})
+	mux.HandleFunc("POST "+clustersPath, d.createCluster)
 	mux.HandleFunc("GET "+clustersPath+"/{cluster}", func(rw http.ResponseWriter, r *http.Request) {
 		var v *clusterView
 		if c := d.cluster(r.PathValue("cluster")); c != nil {
@@ -152,7 +153,7 @@ func (d *DigitalOcean) updateNodePool(rw http.ResponseWriter, r *http.Request, c
 		return
 	}
 	auto, least, most := or(asked.AutoScale, p.autoScale), or(asked.Min, p.min), or(asked.Max, p.max)
-	if auto && (least < 0 || most < max(least, 1) || most > mostNodes) {
+	if auto && !isNodeRange(least, most) {
 		d.unprocessable(rw, "min_nodes and max_nodes must be a range within 0 and 512.")
 		return
 	}

@@ -262,7 +262,7 @@ func TestManyMayAskAtOnce(t *testing.T) {
 func FuzzBody(f *testing.F) {
 	paths := []string{
 		"POST /v2/droplets", "POST /v2/tags", "POST /v2/tags/web/resources", "DELETE /v2/tags/web/resources",
-		"POST /v2/droplets/autoscale", "POST /v2/nothing", "PUT /v2/kubernetes/clusters/%s/node_pools/%s",
+		"POST /v2/droplets/autoscale", "POST /v2/kubernetes/clusters", "PUT /v2/kubernetes/clusters/%s/node_pools/%s",
 		"POST /v2/droplets/%s/actions", "POST /v2/load_balancers/%s/droplets", "GET /v2/droplets?page=%s&per_page=%s",
 	}
 	f.Add(0, `{"name":"web-1","region":"fra1","size":"c-2","image":"debian-12-x64","ssh_keys":[1,"a"],"tags":["web"]}`)
@@ -270,6 +270,7 @@ func FuzzBody(f *testing.F) {
 	f.Add(1, `{"name":"web"}`)
 	f.Add(2, `{"resources":[{"resource_id":"1","resource_type":"droplet"}]}`)
 	f.Add(4, `{"name":"p","config":{"target_number_instances":1000},"droplet_template":{"region":"fra1","ssh_keys":["x"]}}`)
+	f.Add(5, `{"name":"k","region":"fra1","node_pools":[{"name":"np","size":"c-2","count":500}]}`)
 	f.Add(6, `{"name":"p","count":-1,"auto_scale":true,"min_nodes":3,"max_nodes":2}`)
 	f.Add(7, `{"type":"shutdown"}`)
 	f.Add(8, `{"droplet_ids":[1,2]}`)

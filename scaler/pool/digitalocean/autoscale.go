@@ -43,7 +43,7 @@ func (p *autoscale) Grow(ctx context.Context, s journal.Step) error {
 // Remove sets the size to the step's To, if it is larger. A pool of which it was just
 // read that it has no more is not asked again.
 func (p *autoscale) Remove(ctx context.Context, s journal.Step) error {
-	if pool, ok := p.pool.young(p.now(), restAge); ok && pool.unsteered() == "" && pool.target() <= s.To {
+	if pool, ok := p.pool.young(p.now(), poolAge); ok && pool.unsteered() == "" && pool.target() <= s.To {
 		return ctx.Err()
 	}
 	return p.resize(ctx, s.To, func(now int) bool { return now > s.To })

@@ -182,6 +182,13 @@ func (m *memo[T]) forget() {
 	m.changed++
 }
 
+// began is when the last reading began; zero if it is not known any more.
+func (m *memo[T]) began() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.at
+}
+
 // get returns what was read no longer than age ago, or reads it; of many who ask at
 // the same time one reads. Where calls are short it may be a minute and a half old.
 func (m *memo[T]) get(ctx context.Context, now func() time.Time, age time.Duration, read func(context.Context) (T, error)) (T, error) {

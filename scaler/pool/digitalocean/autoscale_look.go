@@ -190,7 +190,7 @@ func (p *autoscale) Look(ctx context.Context) ([]rules.Member, rules.Terms, erro
 }
 
 // look reads the pool and its members, as far as they are not known. A list that
-// contradicts the pool is compared with the pool as it is now.
+// contradicts the pool is compared with one that was read after it.
 func (p *autoscale) look(ctx context.Context) (autoscalePool, []autoscaleMember, error) {
 	read := func(ctx context.Context) (autoscalePool, error) { return p.readPool(ctx, p.account.read) }
 	pool, err := p.pool.get(ctx, p.now, poolAge, read)
@@ -199,8 +199,8 @@ func (p *autoscale) look(ctx context.Context) (autoscalePool, []autoscaleMember,
 	}
 	held, _ := p.members.young(p.now(), time.Hour)
 	list, err := p.members.get(ctx, p.now, p.age(len(held), moves(held)), p.readMembers)
-	if err == nil && p.drift(pool, list) != "" {
-		pool, err = p.pool.get(ctx, p.now, restAge, read)
+	if err == nil && p.drift(pool, list) != "" && p.pool.began().Before(p.members.began()) {
+		pool, err = p.pool.get(ctx, p.now, 0, read)
 	}
 	return pool, list, err
 }

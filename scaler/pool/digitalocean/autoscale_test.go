@@ -2,7 +2,6 @@ package digitalocean
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/digitalocean/godo"
@@ -317,6 +315,47 @@ func TestHalfAListOfAnAutoscalePoolIsDrift(t *testing.T) {
 	})
 }
 
+func TestAPoolThatJustShrankHasNotDrifted(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		p := c.withAutoscale(fixed(4))
+		if err := p.Remove(t.Context(), to(journal.Remove, 1)); err != nil {
+			t.Fatal(err)
+		}
+		for range 180 {
+			if _, terms, err := p.Look(t.Context()); err != nil || terms.Drift != "" {
+				t.Fatalf("drift %q, %v", terms.Drift, err)
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+func TestAPoolThatIsSetToAFixedSizeAgainIsSteered(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		p := c.withAutoscale(godo.DropletAutoscaleConfiguration{MinInstances: 2, MaxInstances: 5, TargetCPUUtilization: 0.5, CooldownMinutes: 5})
+		c.look(p)
+		pool, _, err := c.client().DropletAutoscale.Get(t.Context(), p.cfg.AutoscalePool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := fixed(2)
+		if _, _, err := c.client().DropletAutoscale.Update(t.Context(), pool.ID, &godo.DropletAutoscalePoolRequest{
+			Name: pool.Name, Config: &size, DropletTemplate: pool.DropletTemplate,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * restAge)
+		if _, terms, err := p.Look(t.Context()); err != nil || terms.Drift != "" {
+			t.Errorf("drift %q, %v; want none any more", terms.Drift, err)
+		}
+		if err := p.Grow(t.Context(), to(journal.Grow, 3)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestAnAutoscalePoolAtRestAsksLittle(t *testing.T) {
 	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
 		t := c.t
@@ -332,116 +371,6 @@ func TestAnAutoscalePoolAtRestAsksLittle(t *testing.T) {
 		t.Logf("%d calls an hour, %d of them for the pool itself", all, own)
 		if own > 310 || all > 560 {
 			t.Errorf("%d calls an hour, %d of them for the pool itself; want 560 and 310 at most", all, own)
-		}
-	})
-}
-
-func TestAnUnknownAutoscalePoolIsNamed(t *testing.T) {
-	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
-		t := c.t
-		c.withAutoscale(fixed(1))
-		c.config.AutoscalePool = "00000000-0000-4000-8000-000000000009"
-		p := c.autoscale()
-		_, _, err := p.Look(t.Context())
-		for _, err := range []error{err, p.Grow(t.Context(), to(journal.Grow, 2)), p.Remove(t.Context(), to(journal.Remove, 1))} {
-			if err == nil || !strings.Contains(err.Error(), "doctl compute droplet-autoscale list") {
-				t.Errorf("got %v, want where to copy the id from", err)
-			}
-		}
-	})
-}
-
-func TestSizesBeyondAnAutoscalePoolAreRefused(t *testing.T) {
-	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
-		t := c.t
-		p := c.withAutoscale(fixed(1))
-		for _, err := range []error{p.Grow(t.Context(), to(journal.Grow, 1001)), p.Remove(t.Context(), to(journal.Remove, 0))} {
-			if err == nil || !strings.Contains(err.Error(), "min and max of the rule") {
-				t.Errorf("got %v, want what to write", err)
-			}
-		}
-	})
-}
-
-func TestAMemoIsReadOnceForMany(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, reads := newMemo[int](), 0
-		get := func(age time.Duration) int {
-			v, err := m.get(t.Context(), time.Now, age, func(context.Context) (int, error) {
-				reads++
-				time.Sleep(time.Second)
-				return reads, nil
-			})
-			if err != nil {
-				t.Error(err)
-			}
-			return v
-		}
-		done := make(chan int)
-		for range 5 {
-			go func() { done <- get(time.Minute) }()
-		}
-		for range 5 {
-			if v := <-done; v != 1 {
-				t.Errorf("got reading %d, want the first", v)
-			}
-		}
-		m.forget()
-		if v := get(time.Minute); v != 2 {
-			t.Errorf("got reading %d after something was done, want a new one", v)
-		}
-		go func() { done <- get(0) }()
-		synctest.Wait()
-		m.forget() // while it is read
-		<-done
-		if v := get(time.Minute); v != 4 {
-			t.Errorf("got reading %d, want one that was begun after something was done", v)
-		}
-	})
-}
-
-func TestAMemoMayBeOlderWhereCallsAreShort(t *testing.T) {
-	now := time.Unix(1e9, 0)
-	m := newMemo[string]()
-	get := func(err error) (string, error) {
-		return m.get(t.Context(), func() time.Time { return now }, restAge, func(context.Context) (string, error) { return "known", err })
-	}
-	if _, err := get(nil); err != nil {
-		t.Fatal(err)
-	}
-	now = now.Add(time.Minute)
-	if v, err := get(errSpent); v != "known" || err != nil {
-		t.Errorf("after a minute: %q, %v; want what was known", v, err)
-	}
-	if _, err := get(errors.New("failed")); err == nil {
-		t.Error("a failure is hidden")
-	}
-	now = now.Add(time.Minute)
-	if _, err := get(errSpent); !errors.Is(err, errSpent) {
-		t.Errorf("after two minutes: %v, want that calls are short", err)
-	}
-}
-
-func FuzzPoolsAreReadOrRefused(f *testing.F) {
-	for _, doc := range []string{
-		`{"id":"x","name":"edge","config":{"target_number_instances":2},"droplet_template":{"size":"s"},"status":"active","active_resources_count":2}`,
-		`{"name":"edge","config":{"min_instances":1,"max_instances":3},"droplet_template":{}}`,
-		`{"name":"edge","config":null}`, `[]`, `{`, `null`,
-	} {
-		f.Add([]byte(doc))
-	}
-	f.Fuzz(func(t *testing.T, doc []byte) {
-		p, err := parsePool(doc)
-		if err != nil {
-			return
-		}
-		body, err := p.sized(7)
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := parsePool(body)
-		if err != nil || again.target() != 7 || again.Name != p.Name {
-			t.Errorf("%s became %s: %v", doc, body, err)
 		}
 	})
 }

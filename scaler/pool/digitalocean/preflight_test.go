@@ -266,8 +266,13 @@ func TestAPreflightFindsEachMisconfigurationOfAnAutoscalePool(t *testing.T) {
 		{"one that is gone", fixed(2), 10, func(c *cloud, _ *autoscale) {
 			c.config.AutoscalePool = "00000000-0000-4000-8000-000000000009"
 		}, "Autoscale Pool", []string{"there is none", "droplet-autoscale list"}},
-		{"one that scales by itself", godo.DropletAutoscaleConfiguration{MinInstances: 2, MaxInstances: 5, TargetCPUUtilization: 0.5, CooldownMinutes: 5}, 10,
-			func(*cloud, *autoscale) {}, "Autoscale Pool", []string{"scales by itself, between 2 and 5", "set it to a fixed size"}},
+		{
+			"one that scales by itself",
+			godo.DropletAutoscaleConfiguration{MinInstances: 2, MaxInstances: 5, TargetCPUUtilization: 0.5, CooldownMinutes: 5},
+			10,
+			func(*cloud, *autoscale) {}, "Autoscale Pool",
+			[]string{"scales by itself, between 2 and 5", "set it to a fixed size"},
+		},
 		{"one that is being deleted", fixed(2), 10, func(c *cloud, p *autoscale) {
 			if _, err := c.client().DropletAutoscale.Delete(c.t.Context(), p.cfg.AutoscalePool); err != nil {
 				c.t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -97,7 +98,7 @@ func (f *fleet) latest() ([]godo.Droplet, time.Time) {
 // a half: then nothing is known.
 func (f *fleet) stale(err error) ([]godo.Droplet, time.Time, error) {
 	list, at := f.latest()
-	if errors.Is(err, errSpent) && !at.IsZero() && f.account.now().Sub(at) < 90*time.Second {
+	if short := errors.Is(err, errSpent) || statusOf(err) == http.StatusTooManyRequests; short && !at.IsZero() && f.account.now().Sub(at) < 90*time.Second {
 		return list, at, nil
 	}
 	return nil, at, explain("list Droplets", err)

@@ -70,7 +70,7 @@ func (m making) post(ctx context.Context, names []string, o offer) error {
 	if err != nil {
 		if m.mayHaveMade(err) {
 			m.doubt(names)
-			err = fmt.Errorf("%w: %w", errDoubt, err)
+			return fmt.Errorf("%w: %w", explain(what, err), errDoubt)
 		}
 		return explain(what, err)
 	}

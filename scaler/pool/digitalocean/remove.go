@@ -15,8 +15,8 @@ import (
 	"flyball/scaler/journal"
 )
 
-// ErrSelf means that Flyball itself runs on the member, which is never ended.
-var ErrSelf = errors.New("Flyball runs on it") //nolint:staticcheck // it is a name
+// ErrSelf means that this very program runs on the member, which is never ended.
+var ErrSelf = errors.New("the program that scales runs on it")
 
 // ending is how far the end of a member has come. What was asked is asked again from
 // time to time until the Droplet is gone.
@@ -26,6 +26,7 @@ type ending struct {
 	cut     time.Time // when it was powered off
 	deleted time.Time // when its deletion was accepted: it is gone, and listed for a while
 	next    time.Time // when something is done again
+	refused int       // how often in a row something else was under way
 }
 
 // note says how far it is.
@@ -167,8 +168,9 @@ func (p *droplets) advance(ctx context.Context, d godo.Droplet) error {
 	return p.advanced(d, e, err)
 }
 
-// How far apart the same is asked of a Droplet again: something else may be under way
-// in it. A part of it is chance, so that those of one step do not ask together.
+// How far apart the same is asked of a Droplet again, and up to eight times as far
+// while something else is under way in it. A part of it is chance, so that those of
+// one step do not ask together.
 const (
 	askPause    = 2 * time.Second
 	deletePause = 10 * time.Second
@@ -176,12 +178,15 @@ const (
 
 // advanced remembers how far the end of a Droplet is.
 func (p *droplets) advanced(d godo.Droplet, e ending, err error) error {
-	pause := askPause
+	code := statusOf(err)
+	if e.refused++; code != 422 {
+		e.refused = 0
+	}
+	pause := askPause << min(e.refused, 3)
 	if !e.deleted.IsZero() {
 		pause = deletePause
 	}
 	e.next = p.now().Add(pause + rand.N(pause))
-	code := statusOf(err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if code == 404 {

@@ -1,0 +1,205 @@
+package digitalocean
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"flyball/rules"
+	"flyball/scaler/pool/emulate"
+)
+
+// gone waits until a member is gone.
+func (c *cloud) gone(p *Pool, id rules.MemberID) {
+	c.t.Helper()
+	c.until("the member is gone", func() bool {
+		return !slices.ContainsFunc(c.look(p), func(m rules.Member) bool { return m.ID == id })
+	})
+}
+
+// Failure mode 9.
+func TestAPendingEventIsWaitedFor(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		p := c.pool("web")
+		m := c.ready(p, "web-1")[0]
+		c.world.Plant(emulate.Fault{Name: "pending_event", Times: 5})
+		began := time.Now()
+		if err := c.remove(p, m.ID); err != nil {
+			t.Fatalf("something else is under way in the Droplet: %v", err)
+		}
+		c.gone(p, m.ID)
+		if n := c.world.Befallen("pending_event"); n != 5 {
+			t.Errorf("it was asked %d times while it could not be, want 5", n)
+		}
+		if n := c.asked(began, "POST /v2/droplets/") + c.asked(began, "DELETE /v2/droplets/"); n > 20 {
+			t.Errorf("%d requests for one end", n)
+		}
+	})
+}
+
+// Failure mode 10.
+func TestADeletedDropletThatIsStillListedLeavesAndIsNoCapacity(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		p := c.pool("web")
+		m := c.ready(p, "web-1", "web-2")[0]
+		c.world.Plant(emulate.Fault{Name: "list_lag"})
+		if err := c.remove(p, m.ID); err != nil {
+			t.Fatal(err)
+		}
+		for range 120 {
+			if ms := c.look(p); len(ms) == 2 && ms[0].State != rules.Leaving {
+				t.Fatalf("members are %s", states(ms))
+			}
+			time.Sleep(time.Second)
+		}
+		if ms := c.look(p); len(ms) != 1 || ms[0].Name != "web-2" {
+			t.Errorf("members are %s", states(ms))
+		}
+	})
+}
+
+// Failure mode 11.
+func TestWhatAHumanDoesIsSeenAndNeverPutRightByForce(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		p := c.pool("web")
+		ms := c.ready(p, names(1, 4)...)
+		stranger := c.do.AddStranger("web-9", "flyball-web")
+		other := c.do.AddStranger("db", "flyball-web", "flyball")
+		c.do.Untag("web-2", "flyball-web")
+		c.do.PowerOff("web-3")
+		c.do.Destroy("web-4")
+		time.Sleep(time.Minute)
+		if got := states(c.look(p)); got != "web-1 ready, web-3 dead" {
+			t.Errorf("members are %s", got)
+		}
+		began := time.Now()
+		ids := []rules.MemberID{rules.MemberID(strconv.Itoa(stranger)), rules.MemberID(strconv.Itoa(other)), ms[1].ID}
+		if err := c.remove(p, ids...); err != nil {
+			t.Errorf("Remove of those that are no members: %v", err)
+		}
+		time.Sleep(time.Minute)
+		c.look(p)
+		if n := c.asked(began, "DELETE") + c.asked(began, "POST"); n > 0 {
+			t.Errorf("%d requests change a Droplet that is no member", n)
+		}
+		if err := c.tryGrow(p, "web-9"); !errors.Is(err, ErrTaken) {
+			c.restart()
+			if err = c.tryGrow(c.pool("web"), "web-9"); !errors.Is(err, ErrTaken) {
+				t.Errorf("a name that is taken is %v", err)
+			}
+		}
+	})
+}
+
+// Failure mode 21.
+func TestTheDropletThatFlyballRunsOnIsNeverEnded(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		p := c.pool("web")
+		ms := c.ready(p, "web-1", "web-2")
+		c.self, _ = strconv.Atoi(string(ms[0].ID))
+		if err := c.remove(p, ms[0].ID, ms[1].ID); !errors.Is(err, ErrSelf) {
+			t.Errorf("it is asked to end: %v", err)
+		}
+		c.gone(p, ms[1].ID)
+		if left := c.look(p); len(left) != 1 || left[0].State != rules.Ready || !strings.Contains(left[0].Note, "Flyball runs on it") {
+			t.Errorf("members are %+v", left)
+		}
+	})
+}
+
+// Failure mode 27.
+func TestInAStormOfFailuresNobodyIsEndedAndNobodyDoubled(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		p := c.pool("web")
+		ms := c.ready(p, "web-1", "web-2")
+		c.world.Plant(emulate.Fault{Name: "error_503"})
+		time.Sleep(restAge)
+		if _, _, err := p.Look(t.Context()); err == nil || !strings.Contains(err.Error(), "503") {
+			t.Errorf("Look: %v", err)
+		}
+		began := time.Now()
+		if err := c.remove(p, ms[0].ID); err == nil {
+			t.Error("Remove does not say that it failed")
+		}
+		if err := c.tryGrow(p, "web-3"); err == nil {
+			t.Error("Grow does not say that it failed")
+		}
+		if n := c.asked(began, "POST /v2/droplets"); n > 1 {
+			t.Errorf("what makes Droplets was asked %d times", n)
+		}
+		c.world.Heal()
+		time.Sleep(doubtTime)
+		if got := states(c.look(p)); got != "web-1 ready, web-2 ready" {
+			t.Errorf("members are %s", got)
+		}
+		c.ready(p, "web-3")
+		if n := len(c.do.Droplets()); n != 3 {
+			t.Errorf("there are %d Droplets, want 3", n)
+		}
+	})
+}
+
+func TestAMemberThatLeavesIsLeavingAfterARestartWithoutAnyFile(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		p := c.pool("web")
+		m := c.ready(p, "web-1", "web-2")[0]
+		c.world.Plant(emulate.Fault{Name: "error_503", On: "POST /v2/droplets/"}) // the shutdown does not arrive
+		if err := c.remove(p, m.ID); err == nil {
+			t.Error("Remove does not say that it failed")
+		}
+		c.restart()
+		p = c.pool("web")
+		if got := states(c.look(p)); got != "web-1 leaving, web-2 ready" {
+			t.Fatalf("after a restart members are %s", got)
+		}
+		c.world.Heal()
+		c.gone(p, m.ID)
+		c.ready(p, "web-2")
+	})
+}
+
+func TestAMemberIsShutDownPoweredOffAndDeletedInThisOrder(t *testing.T) {
+	for _, tt := range []struct {
+		deaf bool
+		want string
+	}{
+		{false, "POST tags, POST resources, POST actions, DELETE "},
+		{true, "POST tags, POST resources, POST actions, POST actions, DELETE "},
+	} {
+		inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+			t := c.t
+			p := c.pool("web")
+			if tt.deaf {
+				c.world.Plant(emulate.Fault{Name: "deaf"})
+			}
+			m := c.ready(p, "web-1")[0]
+			began := time.Now()
+			if err := c.remove(p, m.ID); err != nil {
+				t.Fatal(err)
+			}
+			c.gone(p, m.ID)
+			took := time.Since(began)
+			var did []string
+			for _, r := range c.world.Requests() {
+				if what := r.URL[strings.LastIndex(r.URL, "/")+1:]; !r.At.Before(began) && r.Method != "GET" && r.Status < 300 {
+					did = append(did, r.Method+" "+strings.TrimLeft(what, "0123456789"))
+				}
+			}
+			if got := strings.Join(did, ", "); got != tt.want || tt.deaf == (took < 15*time.Second) {
+				t.Errorf("deaf %t: it took %s and was %s", tt.deaf, took, got)
+			}
+			if n := c.asked(began, "DELETE /v2/droplets?"); n > 0 {
+				t.Error("Droplets are deleted by their tag")
+			}
+		})
+	}
+}

@@ -18,7 +18,7 @@ import (
 // of names. Whatever happens, no name is had twice, and when the trouble is over, the
 // group has what is wanted, soon.
 func TestAfterAnyTroubleThereIsOneMemberOfEachNameAndNoOther(t *testing.T) {
-	runs := 60
+	runs := 30
 	if testing.Short() {
 		runs = 10
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,7 +37,7 @@ type cloud struct {
 	metrics *Metrics
 	reg     *prometheus.Registry
 	pool    *Pool
-	steps   int
+	steps   atomic.Int64
 }
 
 // places are where the same is tested twice.
@@ -80,8 +81,7 @@ func inBubble(t *testing.T, g emulate.ComputeGroup, f func(c *cloud), change ...
 
 // step makes a step that no other is like, as the journal's are.
 func (c *cloud) step(verb journal.Verb, names ...string) journal.Step {
-	c.steps++
-	return journal.Step{ID: fmt.Sprintf("web-%d", c.steps), Verb: verb, Names: names, To: len(names)}
+	return journal.Step{ID: fmt.Sprintf("web-%d", c.steps.Add(1)), Verb: verb, Names: names, To: len(names)}
 }
 
 func (c *cloud) grow(names ...string) error {

@@ -83,6 +83,10 @@ func TestProactiveRedistributionDeletesWhatNobodyChose(t *testing.T) {
 			g.createRegional(9)
 			time.Sleep(3 * time.Minute)
 			g.deleteZone(region + "-c")
+			time.Sleep(40 * time.Second)
+			if g.zones() != "3 3 0" {
+				g.Errorf("%s, soon: %s", kind, g.zones())
+			}
 			time.Sleep(20 * time.Minute)
 			if g.zones() != want {
 				g.Errorf("%s: %s", kind, g.zones())

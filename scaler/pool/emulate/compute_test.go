@@ -208,6 +208,11 @@ func TestTheSameRequestIDIsTheSameOperation(t *testing.T) {
 func TestANameThatIsTakenRefusesTheWholeRequest(t *testing.T) {
 	inCompute(t, emulate.ComputeOptions{}, func(g gce) {
 		first, second := g.create("web-1"), g.create("web-1", "web-2")
+		time.Sleep(time.Second)
+		under := g.must(g.api.ZoneOperations.Get(project, zone, second.Name).Do())
+		if under.Status != "RUNNING" || under.Error != nil || under.EndTime != "" {
+			g.Errorf("under way, the second is %+v", under)
+		}
 		if g.wait(first).Error != nil {
 			g.Error("the first failed")
 		}

@@ -146,3 +146,27 @@ func TestComputeIsServedOnASocketToo(t *testing.T) {
 		t.Errorf("waited: %+v, %v", o, err)
 	}
 }
+
+func TestAnExpiredTokenIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := emulate.NewCompute(emulate.NewWorld(emulate.Options{}), emulate.ComputeOptions{})
+		conf, err := google.JWTConfigFromJSON(credentials(t, c, "http://gce.test"), compute.ComputeScope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := conf.TokenSource(context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Transport: c.Transport()})).Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		api, err := compute.NewService(context.Background(), option.WithHTTPClient(&http.Client{Transport: bearer{c.Transport(), token.AccessToken}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := api.InstanceGroupManagers.Get(project, zone, "web").Do(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(61 * time.Minute)
+		_, err = api.InstanceGroupManagers.Get(project, zone, "web").Do()
+		gce{T: t}.refused(err, 401, "authError")
+	})
+}

@@ -46,16 +46,16 @@ func (f *orderFlags) request(size int) (orderRequest, error) {
 	return orderRequest{Size: size, For: f.lasting, Reason: f.reason}, nil
 }
 
-// poolCommand is `flyball pool set|pause|resume|end`.
+// poolCommand is `flyball pool set|pause|resume|roll|end`.
 func poolCommand(o *clientOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pool",
-		Short: "Set a floor under a pool, pause it, resume it; end what outlives the service",
+		Short: "Set a floor under a pool, pause it, resume it, roll it; end what outlives the service",
 		RunE: func(*cobra.Command, []string) error {
-			return usage(errors.New("say what to do: flyball pool set, pool pause, pool resume or pool end"))
+			return usage(errors.New("say what to do: flyball pool set, pool pause, pool resume, pool roll or pool end"))
 		},
 	}
-	cmd.AddCommand(poolSetCommand(o), poolPauseCommand(o), poolResumeCommand(o), poolEndCommand())
+	cmd.AddCommand(poolSetCommand(o), poolPauseCommand(o), poolResumeCommand(o), poolRollCommand(o), poolEndCommand())
 	return usageOf(cmd, cobra.NoArgs)
 }
 
@@ -105,6 +105,37 @@ func poolResumeCommand(o *clientOptions) *cobra.Command {
 		},
 	}, cobra.ExactArgs(1))
 	f.addTo(cmd, false)
+	return cmd
+}
+
+func poolRollCommand(o *clientOptions) *cobra.Command {
+	var f orderFlags
+	var stop bool
+	cmd := usageOf(&cobra.Command{
+		Use:   "roll pool",
+		Short: "Replace the members of older templates (image, size), one at a time",
+		Long: `Replace all members that were made by an older template than the pool's present
+one: another image, size or start script. One member is made beyond the wish,
+also where the pool is at its max; when it is ready, warmed up and gets requests,
+the oldest member of an older template is taken out of rotation, drains and ends.
+
+A roll ends by itself when all are replaced. It stops by itself, and says why,
+when a new member is not ready within 15 minutes, when two new members turn
+unhealthy, when many members do at once, when a signal rises above its band, when
+a hold forbids growth and when the provider has no room for one more. What was
+replaced stays. Meanwhile the pool is scaled as ever.`,
+		Example:           "  flyball pool roll web --reason 'image of November'\n  flyball pool roll web --stop",
+		ValidArgsFunction: o.completePool,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := "/pools/" + url.PathEscape(args[0]) + "/roll"
+			if stop {
+				return o.order(cmd, path+"/stop", f, 0, "the roll of pool "+args[0]+" is stopped: members that were replaced stay")
+			}
+			return o.order(cmd, path, f, 0, "pool "+args[0]+" is rolled, one member at a time: `flyball status "+args[0]+"` shows how far it is")
+		},
+	}, cobra.ExactArgs(1))
+	f.addTo(cmd, false)
+	cmd.Flags().BoolVar(&stop, "stop", false, "stop the roll that is under way")
 	return cmd
 }
 

@@ -144,7 +144,59 @@ func poolOrders(st scaler.Status, p scaler.PoolStatus) (all []string) {
 	if p.Floor.In(st.Now) {
 		all = append(all, "has at least "+strconv.Itoa(p.Floor.Size)+" "+tellOrder(p.Floor, st))
 	}
+	if s := tellRoll(p); s != "" {
+		all = append(all, s)
+	}
 	return all
+}
+
+// tellRoll says how far a roll is. One that came to its end is not told here.
+func tellRoll(p scaler.PoolStatus) string {
+	var roll *rules.Rolled
+	if p.Decision != nil {
+		roll = p.Decision.Roll
+	}
+	switch {
+	case roll == nil && p.Roll != nil:
+		return "is to be rolled"
+	case roll == nil || roll.State == rules.RollDone:
+		return ""
+	case roll.State == rules.RollHalted:
+		return printable("is not rolled to its end: " + roll.String())
+	case p.Roll != nil && p.Roll.By != "":
+		return printable("is rolled by " + p.Roll.By + ": " + roll.String())
+	}
+	return printable("is rolled: " + roll.String())
+}
+
+// tellTerms says by which template members are made, and what they cost.
+func tellTerms(p scaler.PoolStatus) string {
+	if p.Terms == nil {
+		return ""
+	}
+	var all []string
+	if p.Terms.Version != "" {
+		all = append(all, "version "+printable(p.Terms.Version))
+	}
+	if p.Terms.Price > 0 {
+		sum := p.Terms.Price * float64(len(p.Members))
+		all = append(all, strings.TrimSpace(fmt.Sprintf("%.3g an hour each and %.3g in all %s", p.Terms.Price, sum, p.Terms.Currency)))
+	}
+	if p.Terms.Most > 0 {
+		all = append(all, "quota "+strconv.Itoa(p.Terms.Most))
+	}
+	if p.Terms.Advice > 0 {
+		all = append(all, "the provider would have "+strconv.Itoa(p.Terms.Advice))
+	}
+	return strings.Join(all, ", ")
+}
+
+// whole is a text in as many lines as it needs.
+func whole(text string) string {
+	if len([]rune(text)) <= columns {
+		return text
+	}
+	return strings.Join(fold(text), "\n")
 }
 
 // tellOrder says by whom, for how long and why.
@@ -164,11 +216,19 @@ func tellOrder(o *rules.Order, st scaler.Status) string {
 
 func printPool(w io.Writer, st scaler.Status, p scaler.PoolStatus) error {
 	fmt.Fprintf(w, "pool %s   %s   %s   rule %s   judged %s ago\n", p.Name, mode(p), bounds(p), dash(p.Rule), judged(st, p))
-	fmt.Fprintln(w, cut(decided(p)))
+	if s := tellTerms(p); s != "" {
+		fmt.Fprintln(w, whole(s))
+	}
+	fmt.Fprintln(w, whole(printable(decided(p))))
 	for _, s := range poolOrders(st, p) {
-		fmt.Fprintln(w, cut(s))
+		fmt.Fprintln(w, whole(s))
 	}
 	fmt.Fprintln(w)
+	return printMembers(w, st, p)
+}
+
+// printMembers lists a pool's members; one of an older template says so.
+func printMembers(w io.Writer, st scaler.Status, p scaler.PoolStatus) error {
 	rows := [][]string{{"MEMBER", "STATE", "FOR", "AGE", "IN FLIGHT", "ADDRESS", "NOTE"}}
 	for _, m := range p.Members {
 		open, age := "-", "-"
@@ -178,9 +238,21 @@ func printPool(w io.Writer, st scaler.Status, p scaler.PoolStatus) error {
 		if !m.Born.IsZero() {
 			age = span(st.Now.Sub(m.Born))
 		}
-		rows = append(rows, []string{m.Name, string(m.State), span(st.Now.Sub(m.Since)), age, open, dash(m.Addr), m.Note})
+		rows = append(rows, []string{m.Name, string(m.State), span(st.Now.Sub(m.Since)), age, open, dash(m.Addr), note(m, p.Terms)})
 	}
 	return printTable(w, rows)
+}
+
+// note is what is to be known of a member.
+func note(m rules.Member, t *rules.Terms) string {
+	if t == nil || t.Version == "" || m.Version == t.Version {
+		return m.Note
+	}
+	older := "version unknown"
+	if m.Version != "" {
+		older = "version " + m.Version
+	}
+	return strings.TrimSuffix(older+", "+m.Note, ", ")
 }
 
 func dash(s string) string {

@@ -152,6 +152,12 @@ func TestCommandsPrintWhatTheServiceAnswers(t *testing.T) {
 	}{
 		"status":                     {"status", map[string]any{"GET /status": status()}},
 		"status_pool":                {"status web", map[string]any{"GET /status": status()}},
+		"status_roll":                {"status", map[string]any{"GET /status": rolled(underWay)}},
+		"status_roll_pool":           {"status web", map[string]any{"GET /status": rolled(underWay)}},
+		"status_roll_ordered":        {"status", map[string]any{"GET /status": rolled(ordered)}},
+		"status_roll_stopped":        {"status web", map[string]any{"GET /status": rolled(halted)}},
+		"status_roll_done":           {"status web", map[string]any{"GET /status": rolled(rolledOut)}},
+		"status_drift":               {"status web", map[string]any{"GET /status": rolled(drifting)}},
 		"status_no_pools":            {"status", map[string]any{"GET /status": scaler.Status{Version: "0.1.0", Started: clientNow, Now: clientNow}}},
 		"status_json":                {"status --json", map[string]any{"GET /status": scaler.Status{Version: "0.1.0", Started: clientNow, Now: clientNow}}},
 		"status_elastic":             {"status", map[string]any{"GET /status": supplying(untroubled)}},
@@ -205,14 +211,19 @@ func TestActsSendTheTokenAndSayWhatWasDone(t *testing.T) {
 			`POST /api/flyball/v1/pools/web/set Bearer secret {"size":5,"for":"2h","reason":"sale"}`,
 			"pool web has at least 5 members until 2026-11-20 12:00:16 UTC, by token\n",
 		},
-		"pool set web 5":              {`POST /api/flyball/v1/pools/web/set Bearer secret {"size":5}`, "pool web has at least 5 members, by token\n"},
-		"pool pause we/b --for 1d":    {`POST /api/flyball/v1/pools/we%2Fb/pause Bearer secret {"for":"1d"}`, "pool we/b is paused until 2026-11-20 12:00:16 UTC, by token\n"},
-		"pool resume web":             {`POST /api/flyball/v1/pools/web/resume Bearer secret {}`, "pool web is resumed: its pause and floor are taken back, by token\n"},
+		"pool set web 5":           {`POST /api/flyball/v1/pools/web/set Bearer secret {"size":5}`, "pool web has at least 5 members, by token\n"},
+		"pool pause we/b --for 1d": {`POST /api/flyball/v1/pools/we%2Fb/pause Bearer secret {"for":"1d"}`, "pool we/b is paused until 2026-11-20 12:00:16 UTC, by token\n"},
+		"pool resume web":          {`POST /api/flyball/v1/pools/web/resume Bearer secret {}`, "pool web is resumed: its pause and floor are taken back, by token\n"},
+		"pool roll web --reason image": {
+			`POST /api/flyball/v1/pools/web/roll Bearer secret {"reason":"image"}`,
+			"pool web is rolled, one member at a time: `flyball status web` shows how far it is, by token\n",
+		},
+		"pool roll web --stop":        {`POST /api/flyball/v1/pools/web/roll/stop Bearer secret {}`, "the roll of pool web is stopped: members that were replaced stay, by token\n"},
 		"stop-all --reason migration": {`POST /api/flyball/v1/stop-all Bearer secret {"reason":"migration"}`, "all pools are paused, by token\n"},
 		"resume-all":                  {`POST /api/flyball/v1/resume-all Bearer secret {}`, "stop-all is taken back, by token\n"},
 	} {
 		s := newService(t)
-		for _, path := range []string{"/pools/web/set", "/pools/we/b/pause", "/pools/web/resume", "/stop-all", "/resume-all"} {
+		for _, path := range []string{"/pools/web/set", "/pools/we/b/pause", "/pools/web/resume", "/pools/web/roll", "/pools/web/roll/stop", "/stop-all", "/resume-all"} {
 			s.answers["POST "+path] = until
 		}
 		got, err := s.flyball(t, strings.Fields(line)...)
@@ -271,8 +282,9 @@ func TestErrorsHaveTheirExitCodesAndSayWhatToDo(t *testing.T) {
 		"explain nope":                          {exitRefused, "there is no such thing"},
 		"decisions":                             {exitFailed, "is that flyball?"},
 		"decisions --since yesterday":           {exitUsage, "neither a duration such as 1h nor a time"},
-		"pool":                                  {exitUsage, "pool set, pool pause, pool resume or pool end"},
+		"pool":                                  {exitUsage, "pool set, pool pause, pool resume, pool roll or pool end"},
 		"pool bogus":                            {exitUsage, "unknown command"},
+		"pool roll":                             {exitUsage, "accepts 1 arg"},
 		"pool set web":                          {exitUsage, "accepts 2 arg"},
 		"pool set web 0":                        {exitUsage, "whole number from 1 on"},
 		"pool set web 9":                        {exitRefused, "refused: size 9 is outside 1 to 6"},
@@ -317,7 +329,7 @@ func TestACertificateThatIsTrustedLetsTheClientIn(t *testing.T) {
 func TestPoolsAreCompleted(t *testing.T) {
 	s := newService(t)
 	s.answers["GET /status"] = status()
-	for _, line := range []string{"explain", "status", "pool set", "pool pause", "pool resume"} {
+	for _, line := range []string{"explain", "status", "pool set", "pool pause", "pool resume", "pool roll"} {
 		got, err := s.flyball(t, append(append([]string{cobra.ShellCompNoDescRequestCmd}, strings.Fields(line)...), "")...)
 		if err != nil || !strings.HasPrefix(got, "api\nweb\n:4") {
 			t.Errorf("%s: %q, %v", line, got, err)

@@ -174,3 +174,19 @@ func TestPoolKeepsTheContract(t *testing.T) {
 		})
 	}
 }
+
+func TestAFloorKeepsTheContract(t *testing.T) {
+	for name, g := range places() {
+		t.Run(name, func(t *testing.T) {
+			pooltest.RunInBubbles(t, func(t *testing.T) pooltest.Harness {
+				c := newCloud(t, scaled(g, 1, emulate.ComputeAutoscaler{Min: 1, Max: 20}), declare(modeFloor))
+				time.Sleep(20 * time.Minute) // that long Google's autoscaler thinks of earlier load
+				return pooltest.Harness{
+					Pool: settled{c.pool, c}, Again: func(*testing.T) scaler.Pool { return settled{c.again(), c} },
+					Least: 1, Pace: time.Second,
+					Settle: func(*testing.T) { time.Sleep(15 * time.Minute) },
+				}
+			})
+		})
+	}
+}

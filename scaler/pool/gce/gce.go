@@ -73,6 +73,7 @@ type Pool struct {
 	wanted   map[string]time.Time         // names asked for and not listed yet, since
 	ended    map[rules.MemberID]time.Time // asked to end and still listed, since
 	making   map[string]time.Time         // names in the making, since
+	told     map[string]bool              // names that were not made in time, which a growth told
 	stopped  map[rules.MemberID]time.Time // run no more, since
 	states   map[rules.MemberID]standing
 	machines map[uint64]machine
@@ -102,7 +103,7 @@ func New(name string, c Config, env Env) (*Pool, error) {
 	p := &Pool{
 		name: name, cfg: c, now: env.Now, log: env.Log, metrics: env.Metrics, base: base, api: api, place: newPlace(api, c),
 		acting: make(chan struct{}, 1), looking: make(chan struct{}, 1),
-		wanted: map[string]time.Time{}, ended: map[rules.MemberID]time.Time{}, making: map[string]time.Time{}, stopped: map[rules.MemberID]time.Time{},
+		wanted: map[string]time.Time{}, ended: map[rules.MemberID]time.Time{}, making: map[string]time.Time{}, told: map[string]bool{}, stopped: map[rules.MemberID]time.Time{},
 		states: map[rules.MemberID]standing{}, machines: map[uint64]machine{}, numbers: map[string]uint64{}, open: map[string]pending{},
 	}
 	if p.now == nil {

@@ -18,25 +18,39 @@ import (
 // [scaler.ErrNoCapacity]. In mode floor it sets the least size of Google's
 // autoscaler; in mode only_scale_out it refuses.
 func (p *Pool) Grow(ctx context.Context, s journal.Step) error {
+	return p.act(ctx, "grow pool "+p.name, func(now *snapshot) error { return p.grow(ctx, s, now) })
+}
+
+// act does something to the group by a fresh look, one at a time, unless somebody
+// else resizes it.
+func (p *Pool) act(ctx context.Context, what string, do func(now *snapshot) error) error {
 	if err := take(ctx, p.acting); err != nil {
 		return err
 	}
 	defer give(p.acting)
-	if err := p.grow(ctx, s); err != nil {
-		return fmt.Errorf("grow pool %s: %w", p.name, err)
+	now, err := p.known(ctx, true)
+	if err == nil {
+		if why := p.fight(now); why != "" {
+			err = fmt.Errorf("%w: %s", ErrDrift, why)
+		}
+	}
+	if err == nil {
+		err = do(now)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }
 
-func (p *Pool) grow(ctx context.Context, s journal.Step) error {
-	now, err := p.mayAct(ctx)
-	if err != nil {
-		return err
-	}
+func (p *Pool) grow(ctx context.Context, s journal.Step, now *snapshot) error {
 	switch p.cfg.Mode {
 	case modeOnlyScaleOut:
 		return fmt.Errorf("%w: Google's autoscaler adds members in mode only_scale_out: raise its least size, or declare mode: direct", ErrDrift)
 	case modeFloor:
+		if floorOf(now) >= s.To {
+			return nil
+		}
 		return p.setFloor(ctx, s, now)
 	}
 	names, refused := p.missing(now, s.Names)
@@ -47,18 +61,6 @@ func (p *Pool) grow(ctx context.Context, s journal.Step) error {
 		return errors.Join(refused, err)
 	}
 	return errors.Join(refused, p.create(ctx, s, names))
-}
-
-// mayAct takes a fresh look, and is an error if somebody else resizes the group.
-func (p *Pool) mayAct(ctx context.Context) (*snapshot, error) {
-	s, err := p.known(ctx, true)
-	if err != nil {
-		return nil, err
-	}
-	if why := p.fight(s); why != "" {
-		return nil, fmt.Errorf("%w: %s", ErrDrift, why)
-	}
-	return s, nil
 }
 
 // missing are the names of which there are no members, with an error for those that
@@ -85,24 +87,34 @@ func (p *Pool) missing(s *snapshot, names []string) (out []string, refused error
 // out for its zone.
 func (p *Pool) noRoom(s *snapshot) error {
 	p.mu.Lock()
-	failed := p.failed
-	p.failed = nil
-	p.mu.Unlock()
-	if failed != nil {
+	defer p.mu.Unlock()
+	if failed := p.failed; failed != nil {
+		p.failed = nil
 		return fmt.Errorf("make what was asked for before: %w", failed)
 	}
 	short := map[string]bool{} // zones
 	for _, m := range s.members {
 		f, failing := attempted(m)
-		if !failing || !inTheMaking(m) || !f.class.none() {
+		if !failing || !inTheMaking(m) {
 			continue
 		}
-		short[zoneOf(m.Instance)] = true
-		if f.class != stockOut || len(short) >= zones(s.group) {
+		if f.class.none() {
+			short[zoneOf(m.Instance)] = true
+		}
+		if f.class == quota || f.class == addresses || len(short) >= zones(s.group) || !f.class.none() && p.tell(s, nameOf(m)) {
 			return fmt.Errorf("make %s, which was asked for before: %w", nameOf(m), f)
 		}
 	}
 	return nil
+}
+
+// tell reports whether a member was not made in time, once. p.mu is held.
+func (p *Pool) tell(s *snapshot, name string) bool {
+	if p.told[name] || s.at.Sub(p.making[name]) < p.cfg.ProvisionTimeout {
+		return false
+	}
+	p.told[name] = true
+	return true
 }
 
 // zones counts the zones that a group makes members in.
@@ -140,28 +152,33 @@ func (p *Pool) want(names []string) {
 	}
 }
 
+// floorOf is the least size of Google's autoscaler.
+func floorOf(s *snapshot) int {
+	if s.native == nil || s.native.AutoscalingPolicy == nil {
+		return 0
+	}
+	return int(s.native.AutoscalingPolicy.MinNumReplicas)
+}
+
 // setFloor sets the least size of Google's autoscaler to the step's.
 func (p *Pool) setFloor(ctx context.Context, s journal.Step, now *snapshot) error {
-	policy := now.native.AutoscalingPolicy
-	if policy != nil && policy.MinNumReplicas == int64(s.To) {
-		return nil
-	}
-	if policy != nil && int64(s.To) > policy.MaxNumReplicas {
+	name := now.native.Name
+	if policy := now.native.AutoscalingPolicy; policy != nil && int64(s.To) > policy.MaxNumReplicas {
 		return fmt.Errorf("set the least size to %d: Google's autoscaler %s has a greatest size of %d: raise it, or lower the rule's max",
-			s.To, now.native.Name, policy.MaxNumReplicas)
+			s.To, name, policy.MaxNumReplicas)
 	}
 	p.changed()
 	defer p.changed()
 	op, err := p.place.patch(ctx, p.requestID(s, 0), &compute.Autoscaler{
-		Name: now.native.Name,
+		Name: name,
 		AutoscalingPolicy: &compute.AutoscalingPolicy{
 			MinNumReplicas: int64(s.To), ForceSendFields: []string{"MinNumReplicas"},
 		},
 	})
 	if err != nil {
 		p.heed(err)
-		return p.explain(fmt.Sprintf("set the least size of autoscaler %s of %s to %d", now.native.Name, p.where(), s.To), err)
+		return p.explain(fmt.Sprintf("set the least size of autoscaler %s of %s to %d", name, p.where(), s.To), err)
 	}
-	p.log.Info("least size of Google's autoscaler set", "autoscaler", now.native.Name, "to", s.To)
+	p.log.Info("least size of Google's autoscaler set", "autoscaler", name, "to", s.To)
 	return p.await(ctx, op, pending{what: "set the least size", since: p.now(), grows: true})
 }

@@ -20,22 +20,14 @@ const mostAtOnce = 1000
 // what it was asked to, the hard way after 90 s. In mode floor it sets the least size
 // of Google's autoscaler.
 func (p *Pool) Remove(ctx context.Context, s journal.Step) error {
-	if err := take(ctx, p.acting); err != nil {
-		return err
-	}
-	defer give(p.acting)
-	if err := p.remove(ctx, s); err != nil {
-		return fmt.Errorf("remove from pool %s: %w", p.name, err)
-	}
-	return nil
+	return p.act(ctx, "remove from pool "+p.name, func(now *snapshot) error { return p.remove(ctx, s, now) })
 }
 
-func (p *Pool) remove(ctx context.Context, s journal.Step) error {
-	now, err := p.mayAct(ctx)
-	if err != nil {
-		return err
-	}
+func (p *Pool) remove(ctx context.Context, s journal.Step, now *snapshot) error {
 	if p.cfg.Mode == modeFloor {
+		if floorOf(now) <= s.To {
+			return nil
+		}
 		return p.setFloor(ctx, s, now)
 	}
 	victims, refused := p.victims(ctx, now, s.Victims)

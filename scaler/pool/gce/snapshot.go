@@ -168,12 +168,17 @@ func (p *Pool) settle(s *snapshot) {
 		}
 		id := idOf(m)
 		ids[id], names[name] = true, true
+		began := s.at
+		if asked, ours := p.wanted[name]; ours {
+			began = asked
+		}
 		delete(p.wanted, name)
-		since(p.making, name, inTheMaking(m), s.at)
+		since(p.making, name, inTheMaking(m), began)
 		since(p.stopped, id, hasEnded(m), s.at)
 		s.rest = s.rest && isSettled(m)
 	}
 	maps.DeleteFunc(p.making, func(name string, _ time.Time) bool { return !names[name] })
+	maps.DeleteFunc(p.told, func(name string, _ bool) bool { return p.making[name].IsZero() })
 	maps.DeleteFunc(p.numbers, func(name string, _ uint64) bool { return !names[name] })
 	maps.DeleteFunc(p.stopped, func(id rules.MemberID, _ time.Time) bool { return !ids[id] })
 	maps.DeleteFunc(p.states, func(id rules.MemberID, _ standing) bool { return !ids[id] })

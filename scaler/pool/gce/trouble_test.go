@@ -269,3 +269,24 @@ func TestAnOperationThatTakesLongIsFollowedByLooks(t *testing.T) {
 		}
 	})
 }
+
+func TestAMemberThatCannotBeMadeCountsOnceAsAFailedGrowth(t *testing.T) {
+	inBubble(t, zonalGroup(), func(c *cloud) {
+		c.gce.DeleteTemplate("web")
+		if err := c.grow("web-1"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(6 * time.Minute)
+		ms, _ := c.look()
+		if len(ms) != 1 || ms[0].State != rules.Dead || !strings.Contains(ms[0].Note, "global/instanceTemplates/web") {
+			t.Fatalf("without a template members are %+v", ms)
+		}
+		if err := c.grow("web-2"); err == nil || errors.Is(err, scaler.ErrNoCapacity) || !strings.Contains(err.Error(), "make web-1") {
+			t.Errorf("Grow: %v", err)
+		}
+		c.gce.AddTemplate(emulate.ComputeTemplate{Name: "web"})
+		if err := c.grow("web-2"); err != nil {
+			t.Errorf("Grow, told of the failure: %v", err)
+		}
+	})
+}

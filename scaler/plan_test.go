@@ -88,7 +88,7 @@ func TestPlan(t *testing.T) {
 				}
 				listed = append(listed, x)
 			}
-			s := situation{d: c.d, members: members, listed: listed, drain: 2 * time.Minute, counted: true, met: true, steady: true, now: noon}
+			s := situation{terms: rules.Terms{Names: true, Victims: true, Version: "v2"}, d: c.d, members: members, listed: listed, drain: 2 * time.Minute, counted: true, met: true, steady: true, now: noon}
 			if c.edit != nil {
 				c.edit(&s)
 			}

@@ -61,6 +61,7 @@ func liveAndCalm(t *testing.T, seed uint64) {
 	if seed%7 == 0 {
 		w.drifts = 0.02
 	}
+	w.nameless = seed%4 == 1 && seed%5 > 0
 	r := shareRule()
 	l := w.life(r)
 	for i := range 120 {

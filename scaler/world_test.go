@@ -44,8 +44,10 @@ type world struct {
 	crash   float64 // Flyball is killed, before or after any call
 	kill    int     // and so it is at this boundary from now; 0: not
 
-	version string    // of members made from now on
-	drift   time.Time // until when the list lies
+	nameless bool      // it takes a size and no names, and names members as it likes
+	serial   int       // of the last that it named
+	version  string    // of members made from now on
+	drift    time.Time // until when the list lies
 
 	journal *memoryJournal
 	steps   []journal.Step // in the order they began
@@ -140,7 +142,7 @@ func (w *world) capacity() int {
 // Look, Grow and Remove make the world a Pool.
 func (w *world) Look(context.Context) (ms []rules.Member, t rules.Terms, err error) {
 	t = can
-	t.Version = w.version
+	t.Version, t.Names = w.version, !w.nameless
 	err = w.call(func() { ms = slices.Clone(w.members) })
 	if w.now.Before(w.drift) {
 		t.Drift = "half of the members are not listed"
@@ -154,7 +156,16 @@ func (w *world) Grow(_ context.Context, s journal.Step) error {
 		_ = w.call(func() { w.make(s.Names[:len(s.Names)/2]) }) // what it did stays, whatever it answers
 		return fmt.Errorf("make %d members: the size is sold out: %w", len(s.Names), ErrNoCapacity)
 	}
-	return w.call(func() { w.make(s.Names) })
+	return w.call(func() {
+		if w.nameless {
+			s.Names = nil
+			for range s.To - rules.Provided(w.members) {
+				w.serial++
+				s.Names = append(s.Names, fmt.Sprint("node-", w.serial))
+			}
+		}
+		w.make(s.Names)
+	})
 }
 
 func (w *world) make(names []string) {

@@ -377,11 +377,7 @@ func wrongAddress(s string) string {
 func (c Config) Known() source.Known {
 	pools := map[string]source.Pool{}
 	for name, p := range c.Pools {
-		known := source.Pool{Kind: "process"}
-		if m := p.Container; m != nil {
-			known = source.Pool{Kind: "container", Limited: m.CPUs > 0}
-		}
-		pools[name] = known
+		pools[name] = source.Pool{Kind: p.Kind(), Limited: p.Container != nil && p.Container.CPUs > 0}
 	}
 	k := source.Known{Pools: pools, Elastic: c.Elasticsearch != nil}
 	if c.Prometheus != nil {

@@ -32,10 +32,9 @@ type ship struct {
 }
 
 func newFleet(data string, log *slog.Logger, metrics *pool.Metrics) *fleet {
-	return &fleet{
-		env:   pool.Env{DataDir: data, Log: log, Metrics: metrics},
-		ships: map[string]*ship{}, moved: make(chan struct{}, 1),
-	}
+	env := pool.Env{DataDir: data, Log: log, Metrics: metrics}
+	env.Accounts = pool.NewAccounts(env)
+	return &fleet{env: env, ships: map[string]*ship{}, moved: make(chan struct{}, 1)}
 }
 
 // prepare builds the units of a configuration; nothing runs yet.
@@ -75,6 +74,9 @@ func (f *fleet) take(next map[string]*ship) map[string]scaler.Unit {
 	for name, s := range f.ships {
 		if next[name] != s {
 			s.end()
+		}
+		if next[name] == nil && f.env.Metrics != nil {
+			f.env.Metrics.Forget(name)
 		}
 	}
 	f.ships = next

@@ -2,13 +2,14 @@ package pool
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	"flyball/rules"
 	"flyball/scaler/pool/container"
+	"flyball/scaler/pool/digitalocean"
+	"flyball/scaler/pool/exec"
+	"flyball/scaler/pool/gce"
 	"flyball/scaler/pool/process"
 	"flyball/scaler/traffic"
 )
@@ -16,8 +17,11 @@ import (
 // Config is one pool: whose members it has, how they are asked whether they are
 // ready, and who sends them requests.
 type Config struct {
-	Process   *process.Config   `yaml:"process" doc:"members are processes on this machine"`
-	Container *container.Config `yaml:"container" doc:"members are containers on a Docker-compatible engine of this machine"`
+	Process      *process.Config      `yaml:"process" doc:"members are processes on this machine"`
+	Container    *container.Config    `yaml:"container" doc:"members are containers on a Docker-compatible engine of this machine"`
+	DigitalOcean *digitalocean.Config `yaml:"digitalocean" doc:"members are Droplets, or nodes of Kubernetes, at DigitalOcean"`
+	GCE          *gce.Config          `yaml:"gce" doc:"members are instances of a managed instance group of Google's Compute Engine"`
+	Exec         *exec.Config         `yaml:"exec" doc:"members are whatever a program says that speaks JSON: for any other cloud"`
 
 	Ready   Ready           `yaml:"ready" doc:"the members' own word on whether they take requests; by default a TCP connection"`
 	Traffic *traffic.Config `yaml:"traffic" doc:"who sends requests to the members; by default nobody that Flyball could steer"`
@@ -30,9 +34,6 @@ type Config struct {
 	// the pool, but filled in from where that HAProxy is configured.
 	Socket string
 }
-
-// Later names the providers of later versions.
-func (Config) Later() []string { return []string{"digitalocean", "gce", "exec"} }
 
 // Ready is how a member is asked whether it takes requests.
 type Ready struct {
@@ -66,15 +67,47 @@ func (c Config) withDefaults() Config {
 // Resolve puts relative paths below dir, where the configuration is. It comes
 // before Validate, which looks at folders.
 func (c Config) Resolve(dir string) {
-	if c.Process != nil {
-		c.Process.Resolve(dir)
-	}
-	if c.Container != nil {
-		c.Container.Resolve(dir)
+	for _, p := range c.providers() {
+		p.Resolve(dir)
 	}
 	if c.Traffic != nil {
 		c.Traffic.Resolve(dir)
 	}
+}
+
+// A provider is the block of one that has members, and the name of that block.
+type provider struct {
+	name string
+	block
+}
+
+type block interface {
+	Resolve(dir string)
+	Validate(path string) []rules.Fault
+}
+
+// providers are those that are written, of which there must be one.
+func (c Config) providers() []provider {
+	var out []provider
+	add := func(name string, written bool, b block) {
+		if written {
+			out = append(out, provider{name, b})
+		}
+	}
+	add("process", c.Process != nil, c.Process)
+	add("container", c.Container != nil, c.Container)
+	add("digitalocean", c.DigitalOcean != nil, c.DigitalOcean)
+	add("gce", c.GCE != nil, c.GCE)
+	add("exec", c.Exec != nil, c.Exec)
+	return out
+}
+
+// Kind is the name of the block that says what the members are; "": there is none.
+func (c Config) Kind() string {
+	if ps := c.providers(); len(ps) > 0 {
+		return ps[0].name
+	}
+	return ""
 }
 
 // Validate names the mistakes of c, which stands at path in its document.
@@ -84,15 +117,13 @@ func (c Config) Validate(path string) []rules.Fault {
 	wrong := func(where, text, hint string) {
 		fs = append(fs, rules.Fault{Path: path + where, Text: text, Hint: hint})
 	}
-	switch {
-	case c.Process == nil && c.Container == nil:
-		wrong("", "does not say what its members are", "write process: {command: [...], ports: 20000-20099}, or container: {image: ..., port: 8080}")
-	case c.Process != nil && c.Container != nil:
-		wrong(".container", "contradicts process", "leave one of them out: members are one or the other")
-	case c.Process != nil:
-		fs = append(fs, c.Process.Validate(path+".process")...)
+	switch ps := c.providers(); len(ps) {
+	case 0:
+		wrong("", "does not say what its members are", "write process: {command: [...], ports: 20000-20099}, container: {image: ..., port: 8080}, digitalocean, gce or exec")
+	case 1:
+		fs = append(fs, ps[0].Validate(path+"."+ps[0].name)...)
 	default:
-		fs = append(fs, c.Container.Validate(path+".container")...)
+		wrong("."+ps[1].name, "contradicts "+ps[0].name, "leave one of them out: members are one or the other")
 	}
 	fs = append(fs, c.Ready.validate(path+".ready")...)
 	if c.Traffic != nil {
@@ -131,55 +162,6 @@ func (r Ready) validate(path string) []rules.Fault {
 	}
 	if r.Failures < 1 {
 		wrong(".failures", fmt.Sprintf("%d is fewer than 1", r.Failures), "write e.g. 3")
-	}
-	return fs
-}
-
-// Conflicts names what two pools want that only one can have: a port or a
-// balancer's address. The pools stand at path in their document.
-func Conflicts(path string, pools map[string]Config) []rules.Fault {
-	var fs []rules.Fault
-	names := slices.Sorted(maps.Keys(pools))
-	for i, b := range names {
-		for _, a := range names[:i] {
-			fs = append(fs, conflicts(path+"."+b, a, pools[a], pools[b])...)
-		}
-	}
-	return fs
-}
-
-// conflicts names what b, which stands at path, takes from the pool called other.
-func conflicts(path, other string, a, b Config) []rules.Fault {
-	var fs []rules.Fault
-	if a.Process != nil && b.Process != nil {
-		first, last, err := a.Process.Ports.Range()
-		from, to, err2 := b.Process.Ports.Range()
-		if err == nil && err2 == nil && from <= last && first <= to {
-			fs = append(fs, rules.Fault{
-				Path: path + ".process.ports", Text: fmt.Sprintf("overlaps %s of pool %s", a.Process.Ports, other),
-				Hint: "give each pool a range of its own",
-			})
-		}
-	}
-	if a.Traffic == nil || b.Traffic == nil {
-		return fs
-	}
-	if a.Traffic.HAProxy != "" && (a.Traffic.HAProxy == b.Traffic.HAProxy || a.Socket != "" && a.Socket == b.Socket) && a.Traffic.Backend == b.Traffic.Backend {
-		fs = append(fs, rules.Fault{
-			Path: path + ".traffic.backend", Text: fmt.Sprintf("is the backend of pool %s, too", other),
-			Hint: "give each pool a backend of its own",
-		})
-	}
-	if a.Traffic.Balance != "" && a.Traffic.Balance == b.Traffic.Balance {
-		fs = append(fs, rules.Fault{
-			Path: path + ".traffic.balance", Text: fmt.Sprintf("is the address of pool %s, too", other),
-			Hint: "give each pool a balancer of its own",
-		})
-	}
-	if a.Traffic.Control != "" && a.Traffic.Control == b.Traffic.Control {
-		fs = append(fs, rules.Fault{
-			Path: path + ".traffic.control", Text: fmt.Sprintf("is the socket of pool %s, too", other), Hint: "leave control out",
-		})
 	}
 	return fs
 }

@@ -1,7 +1,8 @@
 // Package pool makes a pool of its configuration: the provider that has the
 // members, the traffic before them, and what every provider gets around it, each
 // a decorator of [scaler.Pool] in a file of its own: counting, a second try of a
-// look that failed, the members' own word on whether they are ready, dry run.
+// look that failed, what others did to the pool, the members' own word on whether they
+// are ready, dry run.
 // [New] is the one place that lists the providers.
 //
 // Failures are not held back here: how long a pool is left alone after one is
@@ -13,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"time"
@@ -21,8 +23,10 @@ import (
 	"flyball/scaler"
 	"flyball/scaler/journal"
 	"flyball/scaler/pool/container"
+	"flyball/scaler/pool/digitalocean"
+	"flyball/scaler/pool/exec"
+	"flyball/scaler/pool/gce"
 	"flyball/scaler/pool/process"
-	"flyball/scaler/traffic"
 )
 
 // Env is what a pool is given by its surroundings.
@@ -31,21 +35,22 @@ type Env struct {
 	Metrics *Metrics         // shared by all pools; nil: nothing is counted
 	Log     *slog.Logger     // default: discards
 	Now     func() time.Time // default: time.Now
+
+	// Accounts at DigitalOcean share their budget and their list of Droplets between
+	// all pools, and over reloads; default: a pool has its own.
+	Accounts *digitalocean.Accounts
+	// Transport carries requests to clouds; default: http.DefaultTransport. An emulator's
+	// needs no socket.
+	Transport http.RoundTripper
 }
 
 // A Pool is the hands of one pool. It is safe for concurrent use.
 type Pool struct {
 	unit    scaler.Unit
-	all     scaler.Pool // the provider, whatever dry run says
+	cloud   scaler.Pool // the provider itself
+	all     scaler.Pool // the provider, counted, whatever dry run says
 	ready   *ready
 	traffic traffics // nil: none
-}
-
-// traffics is whoever sends requests to the members, and what keeps it so.
-type traffics interface {
-	scaler.Traffic
-	Run(ctx context.Context) error  // keeps it as it should be, until ctx ends
-	Stop(ctx context.Context) error // ends what is ours of it
 }
 
 // New makes a pool of its configuration. Nothing is started or asked yet.
@@ -55,21 +60,21 @@ func New(name string, c Config, env Env) (*Pool, error) {
 	}
 	c, env = c.withDefaults(), env.withDefaults()
 	dir := filepath.Join(env.DataDir, "pools", name)
-	provider, err := newProvider(name, c, dir, env)
+	cloud, err := newProvider(name, c, dir, env)
 	if err != nil {
 		return nil, err
 	}
+	p := &Pool{cloud: cloud, all: cloud}
 	if env.Metrics != nil {
-		provider = env.Metrics.count(name, provider)
+		p.all = env.Metrics.count(name, cloud)
 	}
-	p := &Pool{all: provider}
-	p.ready = newReady(retry{provider}, c.Ready, filepath.Join(dir, "ready.state"), env)
+	known := newDrift(retry{p.all}, name, filepath.Join(dir, "drift.state"), env)
+	p.ready = newReady(known, c.Ready, filepath.Join(dir, "ready.state"), env)
 	p.unit = scaler.Unit{Pool: p.ready, Drain: c.Drain, DryRun: c.DryRun}
 	if c.DryRun {
 		p.unit.Pool = dryRun{p.ready, env.Log.With("pool", name)}
 	}
-	if c.Traffic != nil {
-		p.traffic = newTraffic(c, dir, env)
+	if p.traffic = newTraffic(c, cloud, dir, env); p.traffic != nil {
 		p.unit.Traffic = p.traffic
 		if c.DryRun {
 			p.unit.Traffic = dryTraffic{p.traffic, env.Log.With("pool", name)}
@@ -85,7 +90,20 @@ func (e Env) withDefaults() Env {
 	if e.Now == nil {
 		e.Now = time.Now
 	}
+	if e.Accounts == nil {
+		e.Accounts = NewAccounts(e)
+	}
 	return e
+}
+
+// NewAccounts returns the accounts of DigitalOcean that all pools share, with the log,
+// the clock, the transport and the metrics of e.
+func NewAccounts(e Env) *digitalocean.Accounts {
+	o := digitalocean.Options{Log: e.Log, Now: e.Now, Transport: e.Transport}
+	if e.Metrics != nil {
+		o.Metrics = e.Metrics.digitalocean
+	}
+	return digitalocean.NewAccounts(o)
 }
 
 // newProvider lists the providers there are.
@@ -95,31 +113,36 @@ func newProvider(name string, c Config, dir string, env Env) (scaler.Pool, error
 		return process.New(name, *c.Process, process.Env{Dir: dir, Now: env.Now, Log: env.Log})
 	case c.Container != nil:
 		return container.New(name, *c.Container, container.Env{Dir: dir, Now: env.Now, Log: env.Log})
+	case c.DigitalOcean != nil:
+		return digitalocean.New(name, *c.DigitalOcean, digitalocean.Env{Accounts: env.Accounts, Now: env.Now, Log: env.Log})
+	case c.GCE != nil:
+		e := gce.Env{Dir: dir, Now: env.Now, Log: env.Log, Transport: env.Transport}
+		if env.Metrics != nil {
+			e.Metrics = env.Metrics.gce
+		}
+		return gce.New(name, *c.GCE, e)
+	case c.Exec != nil:
+		return exec.New(name, *c.Exec, exec.Env{Now: env.Now, Log: env.Log})
 	default:
 		return nil, fmt.Errorf("configure pool %s: no provider", name)
 	}
 }
 
-// newTraffic lists those who can send requests.
-func newTraffic(c Config, dir string, env Env) traffics {
-	if c.Traffic.HAProxy != "" {
-		return traffic.NewHAProxy(traffic.HAProxyConfig{
-			Socket: c.Socket, Backend: c.Traffic.Backend, State: c.Traffic.State,
-			Table: filepath.Join(dir, "haproxy.table"), Log: env.Log, Now: env.Now,
-		})
-	}
-	control := c.Traffic.Control
-	if control == "" {
-		control = filepath.Join(dir, "balance.sock")
-	}
-	return traffic.NewBalance(traffic.BalanceConfig{
-		Listen: c.Traffic.Balance, Control: control, Log: env.Log,
-		Check: traffic.Check{HTTP: c.Ready.HTTP, Timeout: c.Ready.Timeout},
-	})
-}
-
 // Unit is what the loop needs of the pool.
 func (p *Pool) Unit() scaler.Unit { return p.unit }
+
+// Preflight looks at all that the pool's provider depends on, before it is needed, so
+// that the pool can have most members (0: any number). It changes nothing. A provider
+// on this machine has nothing to be looked at.
+func (p *Pool) Preflight(ctx context.Context, most int) []rules.Finding {
+	asked, ok := p.cloud.(interface {
+		Preflight(ctx context.Context, most int) []rules.Finding
+	})
+	if !ok {
+		return nil
+	}
+	return asked.Preflight(ctx, most)
+}
 
 // Run asks the members whether they are ready, and keeps whoever sends them
 // requests as it should be, until ctx ends. It ends neither.

@@ -387,6 +387,8 @@ func TestCursorsAndOrdersSurviveARestart(t *testing.T) {
 	pause := &rules.Order{By: "bob"}
 	ok(t, j.SetOrder("pool/web", FloorOrder, floor, epoch))
 	ok(t, j.SetOrder("pool/web", PauseOrder, pause, epoch))
+	roll := &rules.Order{By: "alice", Why: "image", At: epoch}
+	ok(t, j.SetOrder("pool/web", RollOrder, roll, epoch))
 	ok(t, j.SetOrder(All, PauseOrder, pause, epoch))
 	ok(t, j.SetOrder("pool/api", PauseOrder, pause, epoch))
 	ok(t, j.SetOrder("pool/api", PauseOrder, nil, epoch))
@@ -402,13 +404,13 @@ func TestCursorsAndOrdersSurviveARestart(t *testing.T) {
 	}
 	got, err := j.Orders()
 	ok(t, err)
-	if diff := cmp.Diff(map[string]Standing{"pool/web": {Pause: pause, Floor: floor}}, got); diff != "" {
+	if diff := cmp.Diff(map[string]Standing{"pool/web": {Pause: pause, Floor: floor, Roll: roll}}, got); diff != "" {
 		t.Errorf("orders (-want +got):\n%s", diff)
 	}
 	es, err := j.Entries(Filter{Kinds: []Kind{Order}})
 	ok(t, err)
-	if want := `{"kind":"pause","order":{"by":"carol","until":"2026-11-20T10:00:00Z"},"lifted":true}`; len(es) != 6 || string(es[0].Body) != want {
-		t.Errorf("%d order entries, last %s, want 6 and %s", len(es), es[0].Body, want)
+	if want := `{"kind":"pause","order":{"by":"carol","until":"2026-11-20T10:00:00Z"},"lifted":true}`; len(es) != 7 || string(es[0].Body) != want {
+		t.Errorf("%d order entries, last %s, want 7 and %s", len(es), es[0].Body, want)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"flyball/scaler"
 	"flyball/scaler/journal"
 	"flyball/scaler/pool/emulate"
 )
@@ -37,6 +38,41 @@ func TestSizesBeyondAnAutoscalePoolAreRefused(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestAnAnswerWithAnotherSizeIsAFailure(t *testing.T) {
+	within := func(doc map[string]any, keys ...string) map[string]any {
+		for _, k := range keys {
+			doc, _ = doc[k].(map[string]any)
+		}
+		return doc
+	}
+	for _, tt := range []struct {
+		name   string
+		pool   func(*cloud)
+		again  func(*cloud) scaler.Pool
+		change func(doc map[string]any)
+	}{
+		{
+			"autoscale pool", func(c *cloud) { c.withAutoscale(fixed(1)) }, func(c *cloud) scaler.Pool { return c.autoscale() },
+			func(doc map[string]any) { within(doc, "autoscale_pool", "config")["target_number_instances"] = 2 },
+		},
+		{
+			"node pool", func(c *cloud) { c.withNodes(1) }, func(c *cloud) scaler.Pool { return c.nodes() },
+			func(doc map[string]any) { within(doc, "node_pool")["count"] = 2 },
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+				tt.pool(c)
+				c.answers(answering{on: "PUT /v2/", change: tt.change})
+				err := tt.again(c).Grow(c.t.Context(), to(journal.Grow, 3))
+				if err == nil || !strings.Contains(err.Error(), "2") {
+					c.t.Errorf("got %v, want that 2 is not what was asked for", err)
+				}
+			})
+		})
+	}
 }
 
 func TestAMemoIsReadOnceForMany(t *testing.T) {
@@ -102,7 +138,7 @@ func FuzzPoolsAreReadOrRefused(f *testing.F) {
 	for _, doc := range []string{
 		`{"id":"x","name":"edge","config":{"target_number_instances":2},"droplet_template":{"size":"s"},"status":"active","active_resources_count":2}`,
 		`{"name":"edge","config":{"min_instances":1,"max_instances":3},"droplet_template":{}}`,
-		`{"name":"edge","config":null}`, `[]`, `{`, `null`,
+		`{"nAme":"edge","config":{"TARGET_number_instances":1},"droplet_templAte":{}}`, `{"name":"edge","config":null}`, `[]`, `{`, `null`,
 	} {
 		f.Add([]byte(doc))
 	}

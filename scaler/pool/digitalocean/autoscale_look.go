@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/digitalocean/godo"
@@ -50,7 +51,7 @@ func parsePool(doc []byte) (autoscalePool, error) {
 	if err := errors.Join(json.Unmarshal(doc, &p.DropletAutoscalePool), json.Unmarshal(doc, &active), json.Unmarshal(doc, &p.raw)); err != nil {
 		return autoscalePool{}, fmt.Errorf("read the Autoscale Pool: %w", err)
 	}
-	if p.Config == nil || p.DropletTemplate == nil || p.Name == "" {
+	if p.Config == nil || p.DropletTemplate == nil || p.Name == "" || p.raw["name"] == nil || p.raw["droplet_template"] == nil {
 		return autoscalePool{}, errors.New("read the Autoscale Pool: the answer has no name, config or droplet_template")
 	}
 	if err := json.Unmarshal(p.raw["config"], &p.config); err != nil {
@@ -77,8 +78,10 @@ func (p autoscalePool) unsteered() string {
 
 // sized is the update that gives the pool another size, and leaves all else as it is.
 func (p autoscalePool) sized(to int) (json.RawMessage, error) {
+	const size = "target_number_instances"
 	config := maps.Clone(p.config)
-	config["target_number_instances"] = json.RawMessage(strconv.Itoa(to))
+	maps.DeleteFunc(config, func(k string, _ json.RawMessage) bool { return strings.EqualFold(k, size) })
+	config[size] = json.RawMessage(strconv.Itoa(to))
 	doc := map[string]any{"name": p.raw["name"], "config": config, "droplet_template": p.raw["droplet_template"]}
 	body, err := json.Marshal(doc)
 	if err != nil {

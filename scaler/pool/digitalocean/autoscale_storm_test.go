@@ -19,7 +19,7 @@ import (
 const (
 	stormLeast = 1
 	stormMost  = 6
-	storms     = 40
+	storms     = 20
 )
 
 // steer takes one step towards a size, as the loop does: from what is listed, if that

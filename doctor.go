@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flyball/collector/elastic"
-	"flyball/collector/elastic/setup"
+	"flyball/rules"
 )
 
 // errUnwell means that the doctor found something.
@@ -57,7 +57,7 @@ func examine(ctx context.Context, w io.Writer, c Config) error {
 	return printFindings(w, found)
 }
 
-func printFindings(w io.Writer, found []setup.Finding) error {
+func printFindings(w io.Writer, found []rules.Finding) error {
 	var unwell error
 	for _, f := range found {
 		word := "ok   "

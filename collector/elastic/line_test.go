@@ -19,6 +19,7 @@ import (
 
 	"flyball/collector/elastic/cluster"
 	"flyball/collector/elastic/setup"
+	"flyball/rules"
 )
 
 func TestAServerThatCannotDoItIsAskedRarely(t *testing.T) {
@@ -98,7 +99,7 @@ func TestAServerThatIsTooOldIsToldWithWhatToDoAndWhenItIsAskedAgain(t *testing.T
 func TestDoctorFindsDeadLetters(t *testing.T) {
 	dir, at := t.TempDir(), time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 	c := Config{Config: cluster.Config{URLs: []string{"http://127.0.0.1:1"}}}
-	last := func() setup.Finding {
+	last := func() rules.Finding {
 		t.Helper()
 		fs, err := Check(t.Context(), c, dir, "test", at)
 		if err != nil || len(fs) != 2 || fs[0].OK {

@@ -8,6 +8,7 @@ import (
 
 	"flyball/collector/elastic/cluster"
 	"flyball/collector/elastic/setup"
+	"flyball/rules"
 )
 
 // Plan is every request that makes the data streams of c where nothing is yet.
@@ -25,7 +26,7 @@ func SetUp(ctx context.Context, c Config, version string, log *slog.Logger) (set
 
 // Check looks at the Elasticsearch of c, and at the dead letters in dir. It changes
 // nothing.
-func Check(ctx context.Context, c Config, dir, version string, at time.Time) ([]setup.Finding, error) {
+func Check(ctx context.Context, c Config, dir, version string, at time.Time) ([]rules.Finding, error) {
 	es, err := dial(c, version, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
@@ -35,8 +36,8 @@ func Check(ctx context.Context, c Config, dir, version string, at time.Time) ([]
 }
 
 // letters is the finding of what Elasticsearch refused.
-func letters(dir string, at time.Time) setup.Finding {
-	f := setup.Finding{What: "dead letters"}
+func letters(dir string, at time.Time) rules.Finding {
+	f := rules.Finding{What: "dead letters"}
 	all, err := cluster.DeadLetters(dir)
 	switch {
 	case err != nil:

@@ -11,15 +11,8 @@ import (
 	"time"
 
 	"flyball/collector/elastic/cluster"
+	"flyball/rules"
 )
-
-// A Finding is what one check found.
-type Finding struct {
-	OK   bool
-	What string // reachable, version, policy, clock, rights, template or newest
-	Text string // what was found, in one line
-	Hint string // what to do, unless it is OK
-}
 
 const (
 	// mostSkew is how far clocks may be apart: ages of documents are told in seconds.
@@ -30,12 +23,12 @@ const (
 
 // Check looks at a server as [Apply] would find it, and at what came there until at. It
 // changes nothing. What cannot be asked is a finding too.
-func Check(ctx context.Context, c Client, s Streams, ds []Dataset, at time.Time) []Finding {
+func Check(ctx context.Context, c Client, s Streams, ds []Dataset, at time.Time) []rules.Finding {
 	info, err := c.Info(ctx)
 	if err != nil {
-		return []Finding{bad("reachable", err.Error(), "check elasticsearch.urls, the certificates and the key or password, and whether it runs")}
+		return []rules.Finding{bad("reachable", err.Error(), "check elasticsearch.urls, the certificates and the key or password, and whether it runs")}
 	}
-	fs := []Finding{good("reachable", "cluster "+info.Name+" answers")}
+	fs := []rules.Finding{good("reachable", "cluster "+info.Name+" answers")}
 	fs = append(fs, checked("version", info.Version+" has all that is needed", checkVersion(ctx, c)))
 	if s.ILMPolicy != "" {
 		fs = append(fs, checked("policy", s.ILMPolicy+" is there", checkPolicy(ctx, c, s.ILMPolicy)))
@@ -48,12 +41,12 @@ func Check(ctx context.Context, c Client, s Streams, ds []Dataset, at time.Time)
 	return fs
 }
 
-func good(what, text string) Finding { return Finding{OK: true, What: what, Text: text} }
+func good(what, text string) rules.Finding { return rules.Finding{OK: true, What: what, Text: text} }
 
-func bad(what, text, hint string) Finding { return Finding{What: what, Text: text, Hint: hint} }
+func bad(what, text, hint string) rules.Finding { return rules.Finding{What: what, Text: text, Hint: hint} }
 
 // checked is a finding of an error that says itself what to do.
-func checked(what, text string, err error) Finding {
+func checked(what, text string, err error) rules.Finding {
 	if err == nil {
 		return good(what, text)
 	}
@@ -65,7 +58,7 @@ func checked(what, text string, err error) Finding {
 	return bad(what, text, hint)
 }
 
-func clock(info cluster.Info) Finding {
+func clock(info cluster.Info) rules.Finding {
 	skew := info.Skew
 	if !info.Clocked {
 		return good("clock", "the server does not tell its time: whether it is ours is not known")
@@ -96,7 +89,7 @@ func privileges(s Streams, ds []Dataset) object {
 	}}}
 }
 
-func rights(ctx context.Context, c Client, s Streams, ds []Dataset) Finding {
+func rights(ctx context.Context, c Client, s Streams, ds []Dataset) rules.Finding {
 	var answer struct {
 		All     bool                       `json:"has_all_requested"`
 		Cluster map[string]bool            `json:"cluster"`
@@ -134,13 +127,13 @@ func missing(cluster map[string]bool, index map[string]map[string]bool) []string
 }
 
 // templates compares what is there with what should be.
-func templates(ctx context.Context, c Client, s Streams, ds []Dataset) []Finding {
+func templates(ctx context.Context, c Client, s Streams, ds []Dataset) []rules.Finding {
 	a := applier{client: c, streams: s, version: Version}
 	var err error
 	if a.state, err = look(ctx, c); err != nil {
-		return []Finding{bad("template", err.Error(), "give the key or the user the cluster privilege manage_index_templates")}
+		return []rules.Finding{bad("template", err.Error(), "give the key or the user the cluster privilege manage_index_templates")}
 	}
-	var fs []Finding
+	var fs []rules.Finding
 	for _, t := range wanted(s, ds, Version) {
 		fs = append(fs, a.compare(t))
 	}
@@ -154,7 +147,7 @@ func templates(ctx context.Context, c Client, s Streams, ds []Dataset) []Finding
 }
 
 // compare is the finding of one template.
-func (a *applier) compare(t template) Finding {
+func (a *applier) compare(t template) rules.Finding {
 	f, there := a.state.templates[t.kind][t.name]
 	why, hint := a.kept(t)
 	switch {
@@ -169,7 +162,7 @@ func (a *applier) compare(t template) Finding {
 }
 
 // newest compares the newest document of a dataset with the time. Events may be old.
-func newest(ctx context.Context, c Client, d Dataset, namespace string, at time.Time) Finding {
+func newest(ctx context.Context, c Client, d Dataset, namespace string, at time.Time) rules.Finding {
 	name := d.Pattern(namespace)
 	var answer struct {
 		Aggregations struct {

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"flyball/collector/elastic/cluster"
+	"flyball/rules"
 )
 
 // of returns the findings about something.
-func of(fs []Finding, what string) []Finding {
-	var out []Finding
+func of(fs []rules.Finding, what string) []rules.Finding {
+	var out []rules.Finding
 	for _, f := range fs {
 		if f.What == what {
 			out = append(out, f)

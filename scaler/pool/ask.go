@@ -9,11 +9,14 @@ import (
 	"strconv"
 )
 
+// A dialer connects to members.
+type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
 // newAsker returns how a member at an address is asked whether it takes
 // requests; nil is a yes. Each question is a connection of its own: an old one
 // says nothing about whether a new one is taken.
-func newAsker(c Ready) func(ctx context.Context, addr string) error {
-	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true}
+func newAsker(c Ready, dial dialer) func(ctx context.Context, addr string) error {
+	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true, DisableCompression: true}
 	return func(ctx context.Context, addr string) error {
 		if c.Port != 0 {
 			host, _, err := net.SplitHostPort(addr)
@@ -23,15 +26,14 @@ func newAsker(c Ready) func(ctx context.Context, addr string) error {
 			addr = net.JoinHostPort(host, strconv.Itoa(c.Port))
 		}
 		if c.HTTP == "" {
-			return connect(ctx, addr)
+			return connect(ctx, dial, addr)
 		}
 		return get(ctx, transport, "http://"+addr+c.HTTP)
 	}
 }
 
-func connect(ctx context.Context, addr string) error {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", addr)
+func connect(ctx context.Context, dial dialer, addr string) error {
+	conn, err := dial(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("ask member: %w", err)
 	}

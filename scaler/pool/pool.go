@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"path/filepath"
 	"sync"
@@ -42,6 +43,9 @@ type Env struct {
 	// Transport carries requests to clouds; default: http.DefaultTransport. An emulator's
 	// needs no socket.
 	Transport http.RoundTripper
+	// Dial connects to members, to ask them whether they are ready; default: that of a
+	// net.Dialer. An emulator's members need no network.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // A Pool is the hands of one pool. It is safe for concurrent use.
@@ -89,6 +93,9 @@ func (e Env) withDefaults() Env {
 	}
 	if e.Now == nil {
 		e.Now = time.Now
+	}
+	if e.Dial == nil {
+		e.Dial = new(net.Dialer).DialContext
 	}
 	if e.Accounts == nil {
 		e.Accounts = NewAccounts(e)

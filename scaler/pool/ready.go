@@ -58,7 +58,7 @@ type health struct {
 
 func newReady(p scaler.Pool, c Ready, state string, env Env) *ready {
 	return &ready{
-		pool: p, cfg: c, state: state, now: env.Now, log: env.Log, ask: newAsker(c),
+		pool: p, cfg: c, state: state, now: env.Now, log: env.Log, ask: newAsker(c, env.Dial),
 		health: map[rules.MemberID]*health{}, places: make(chan struct{}, probesAtOnce),
 	}
 }

@@ -266,6 +266,7 @@ func (f *Fake) make(name string) error {
 	m := &fakeMember{listed: now.Add(k.Lists), ready: now.Add(k.Boot), stubborn: k.Stubborn}
 	m.Member = rules.Member{
 		ID: rules.MemberID(name + "." + strconv.Itoa(f.serial)), Name: name, State: rules.Booting, Since: now, Born: now,
+		Version: f.terms.Version,
 		Addr: "10.0." + strconv.Itoa(f.serial/250) + "." + strconv.Itoa(f.serial%250+1) + ":80",
 	}
 	if k.NeverReady {

@@ -218,25 +218,30 @@ func TestASizeIsSetOnTopOfWhatIsThereNow(t *testing.T) {
 }
 
 func TestALostAnswerSetsNoSizeTwice(t *testing.T) {
-	for _, fault := range []string{"lost_before", "lost_after", "error_503", "duplicate"} {
-		t.Run(fault, func(t *testing.T) {
-			inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
-				t := c.t
-				p := c.withAutoscale(fixed(1))
-				c.world.Plant(emulate.Fault{Name: fault, On: "PUT ", Times: 1})
-				err := p.Grow(t.Context(), to(journal.Grow, 3))
-				if (err == nil) != (fault == "duplicate") {
-					t.Errorf("the first time: %v", err)
-				}
-				if err := p.Grow(t.Context(), to(journal.Grow, 3)); err != nil {
-					t.Errorf("repeated: %v", err)
-				}
-				time.Sleep(3 * time.Minute)
-				if n := len(c.do.Droplets()); n != 3 {
-					t.Errorf("there are %d Droplets, want 3", n)
-				}
+	for name, pool := range map[string]func(*cloud) scaler.Pool{
+		"autoscale pool": func(c *cloud) scaler.Pool { return c.withAutoscale(fixed(1)) },
+		"node pool":      func(c *cloud) scaler.Pool { return c.withNodes(1) },
+	} {
+		for _, fault := range []string{"lost_before", "lost_after", "error_503", "duplicate"} {
+			t.Run(name+" "+fault, func(t *testing.T) {
+				inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+					t := c.t
+					p := pool(c)
+					c.world.Plant(emulate.Fault{Name: fault, On: "PUT ", Times: 1})
+					err := p.Grow(t.Context(), to(journal.Grow, 3))
+					if (err == nil) != (fault == "duplicate") {
+						t.Errorf("the first time: %v", err)
+					}
+					if err := p.Grow(t.Context(), to(journal.Grow, 3)); err != nil {
+						t.Errorf("repeated: %v", err)
+					}
+					time.Sleep(3 * time.Minute)
+					if n := len(c.do.Droplets()); n != 3 {
+						t.Errorf("there are %d Droplets, want 3", n)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 

@@ -111,29 +111,6 @@ func TestANodePoolThatScalesByItselfIsLeftAlone(t *testing.T) {
 	})
 }
 
-func TestANodePoolGrowsOnceWhateverBecomesOfTheAnswer(t *testing.T) {
-	for _, fault := range []string{"lost_before", "lost_after", "error_503", "duplicate"} {
-		t.Run(fault, func(t *testing.T) {
-			inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
-				t := c.t
-				p := c.withNodes(1)
-				c.world.Plant(emulate.Fault{Name: fault, On: "PUT ", Times: 1})
-				err := p.Grow(t.Context(), to(journal.Grow, 3))
-				if (err == nil) != (fault == "duplicate") {
-					t.Errorf("the first time: %v", err)
-				}
-				if err := p.Grow(t.Context(), to(journal.Grow, 3)); err != nil {
-					t.Errorf("repeated: %v", err)
-				}
-				time.Sleep(3 * time.Minute)
-				if n := len(c.do.Droplets()); n != 3 {
-					t.Errorf("there are %d Droplets, want 3", n)
-				}
-			})
-		})
-	}
-}
-
 func TestANodeEndsOnceWhateverBecomesOfTheAnswer(t *testing.T) {
 	for _, fault := range []string{"lost_before", "lost_after", "error_503", "duplicate"} {
 		t.Run(fault, func(t *testing.T) {

@@ -74,7 +74,7 @@ reached, 4 the service refused.`,
 	for _, c := range root.Commands() {
 		usageOf(c, c.Args)
 	}
-	root.AddCommand(elasticCommand(io))
+	root.AddCommand(elasticCommand(io), emulateCommand(io))
 	root.AddCommand(clientCommands(io.getenv)...)
 	return root
 }

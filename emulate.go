@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"flyball/scaler/pool/emulate"
+)
+
+// emulation is what `flyball emulate` was told.
+type emulation struct {
+	listen  string
+	dir     string
+	seed    uint64
+	faults  []string
+	machine string
+	port    int
+	boot    time.Duration
+}
+
+// emulateCommand is `flyball emulate`.
+func emulateCommand(io stdio) *cobra.Command {
+	e := emulation{}
+	cmd := usageOf(&cobra.Command{
+		Use:   "emulate digitalocean | gce",
+		Short: "Serve a cloud's API, with machines on this one, to try rules without an account",
+		Long: `Serve the API of a cloud as it behaves: what is asked for comes later, lists lag,
+limits are hit, machines boot slowly. Nothing is kept: the end of the program is the
+end of its machines. What flyball.yaml has to say to use it is printed.
+
+A machine has an address of 127.0.0.0/8. By default something answers there, to
+every path, with 200; --machine starts a program in its place, e.g.
+  flyball emulate digitalocean --machine 'bin/app serve --listen {addr}:8080'
+
+Faults are planted by name, each for all that it fits or for a share of it:
+` + faultList(),
+		ValidArgs: []string{"digitalocean", "gce"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			faults, err := e.planted()
+			if err != nil {
+				return usage(err)
+			}
+			return e.serve(cmd.Context(), io, args[0], faults)
+		},
+	}, cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs))
+	f := cmd.Flags()
+	f.StringVar(&e.listen, "listen", "127.0.0.1:8181", "host:port to serve the API at")
+	f.StringVar(&e.dir, "dir", "emulated", "folder for the token or key that flyball.yaml names")
+	f.Uint64Var(&e.seed, "seed", 1, "of the dice: the same requests at the same times get the same answers")
+	f.StringArrayVar(&e.faults, "fault", nil, "plant a fault: its name, or name=share, e.g. error_500=5%")
+	f.StringVar(&e.machine, "machine", "", "program and arguments of each machine; {addr} and {name} stand for the machine's own")
+	f.IntVar(&e.port, "port", 8080, "port at which machines answer without --machine")
+	f.DurationVar(&e.boot, "boot", 5*time.Second, "how long machines take to boot, up to twice as long")
+	return cmd
+}
+
+func faultList() string {
+	var b strings.Builder
+	for _, name := range emulate.Names() {
+		fmt.Fprintf(&b, "  %-18s %s\n", name, emulate.About(name))
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// planted reads the faults.
+func (e emulation) planted() ([]emulate.Fault, error) {
+	var out []emulate.Fault
+	for _, s := range e.faults {
+		name, share, shared := strings.Cut(s, "=")
+		if !slices.Contains(emulate.Names(), name) {
+			return nil, fmt.Errorf("read --fault: there is no fault %q: there are %s", name, strings.Join(emulate.Names(), ", "))
+		}
+		f := emulate.Fault{Name: name}
+		if shared {
+			number, percent := strings.CutSuffix(share, "%")
+			x, err := strconv.ParseFloat(number, 64)
+			if percent {
+				x /= 100
+			}
+			if err != nil || !(x > 0 && x <= 1) {
+				return nil, fmt.Errorf("read --fault %s: the share is more than 0 and at most 1, e.g. 5%%", s)
+			}
+			f.Share = x
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+// serve serves a cloud until ctx ends, and ends its machines.
+func (e emulation) serve(ctx context.Context, io stdio, cloud string, faults []emulate.Fault) error {
+	l, err := net.Listen("tcp", e.listen)
+	if err != nil {
+		return fmt.Errorf("serve the API: %w", err)
+	}
+	defer l.Close()
+	machines := newLocalMachines(e.machine, e.port, io.err)
+	defer machines.close()
+	w := emulate.NewWorld(emulate.Options{Seed: e.seed, Machines: machines, BootMin: e.boot, BootMax: 2 * e.boot})
+	defer w.Close()
+	for _, f := range faults {
+		w.Plant(f)
+	}
+	api, lines, err := e.cloud(w, cloud, "http://"+l.Addr().String())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(io.out, "serving %s at http://%s; Ctrl-C ends it and its machines. In flyball.yaml:\n\n%s\n", cloud, l.Addr(), lines)
+	s := &http.Server{Handler: api, ReadHeaderTimeout: 10 * time.Second}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return w.Run(ctx) })
+	g.Go(func() error {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve the API: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		return s.Close()
+	})
+	return g.Wait()
+}
+
+// cloud makes a cloud, and returns its API and the lines of flyball.yaml for it.
+func (e emulation) cloud(w *emulate.World, name, endpoint string) (http.Handler, string, error) {
+	dir, err := filepath.Abs(e.dir)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("make the folder of the token: %w", err)
+	}
+	if name == "gce" {
+		c := emulate.NewCompute(w, emulate.ComputeOptions{})
+		key := filepath.Join(dir, "key.json")
+		if err := c.WriteCredentials(key, endpoint); err != nil {
+			return nil, "", err
+		}
+		return c, fmt.Sprintf(`pools:
+  web:
+    gce:
+      endpoint: %s
+      credentials_file: %s
+      project: emulated
+      zone: us-central1-a
+      group: web
+      mode: direct
+      port: %d
+    ready: {http: /readyz}
+`, endpoint, key, e.port), nil
+	}
+	token := filepath.Join(dir, "token")
+	if err := os.WriteFile(token, []byte("emulated\n"), 0o600); err != nil {
+		return nil, "", fmt.Errorf("write the token: %w", err)
+	}
+	return emulate.NewDigitalOcean(w, emulate.DigitalOceanOptions{Token: "emulated"}), fmt.Sprintf(`pools:
+  web:
+    digitalocean:
+      endpoint: %s
+      token_file: %s
+      port: %d
+      droplets: {regions: [fra1, ams3], sizes: [s-1vcpu-1gb, s-1vcpu-2gb], image: ubuntu-24-04-x64}
+    ready: {http: /readyz}
+`, endpoint, token, e.port), nil
+}

@@ -12,12 +12,12 @@ import (
 
 // What was done about a template or a data stream.
 const (
-	Written  = "written"     // it was not there
-	Updated  = "updated"     // it was ours, and is brought up to date
-	Same     = "same"        // nothing was to be done
-	Rolled   = "rolled over" // so that new mappings count for what comes
-	Retained = "retention"   // of a data stream was changed
-	Left     = "left alone"  // it is not ours any more, or never was
+	Written  = "written" // it was not there
+	Updated  = "updated" // it was ours, and is brought up to date
+	Same     = "as it should be"
+	Rolled   = "rolled over"       // so that new mappings count for what comes
+	Retained = "retention changed" // of a data stream
+	Left     = "left alone"        // it is not ours any more, or never was
 )
 
 // A Result is what became of one template or data stream.
@@ -26,6 +26,14 @@ type Result struct {
 	Done string // one of the words above
 	Why  string // of what was left alone: whose it is
 	Hint string // and what to do
+}
+
+// String is a line, and for what was left alone one more that says what to do.
+func (r Result) String() string {
+	if r.Done != Left {
+		return r.Name + ": " + r.Done
+	}
+	return r.Name + ": " + r.Done + ": " + r.Why + "\n      " + r.Hint
 }
 
 // A Report is what [Apply] did. Documents must not be sent to what is Blocked: it is
@@ -123,7 +131,7 @@ func (a *applier) free(ctx context.Context, ds []Dataset) (free []Dataset, there
 			return nil, nil, err
 		}
 		if why := a.taken(d, ss); why != "" {
-			a.left(pattern, why, "set elasticsearch.namespace to another name, or have it removed")
+			a.left(pattern, why, d.yield())
 			a.report.Blocked = append(a.report.Blocked, pattern)
 			continue
 		}
@@ -155,6 +163,14 @@ func (a *applier) taken(d Dataset, there []stream) string {
 		}
 	}
 	return ""
+}
+
+// yield is what to do where a dataset's names are somebody else's.
+func (d Dataset) yield() string {
+	if d.Name == Samples().Name || d.Name == Events().Name {
+		return "set elasticsearch.namespace to another name, or have it removed"
+	}
+	return fmt.Sprintf("set elasticsearch.namespace to another name, have it removed, or leave the dataset to whoever fills it: views: {except: [%s]}", d.Name)
 }
 
 // dataset brings a dataset's templates up to date, both or none of them, and says

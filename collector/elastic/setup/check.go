@@ -33,9 +33,10 @@ func Check(ctx context.Context, c Client, s Streams, ds []Dataset, at time.Time)
 	if s.ILMPolicy != "" {
 		fs = append(fs, checked("policy", s.ILMPolicy+" is there", checkPolicy(ctx, c, s.ILMPolicy)))
 	}
-	fs = append(fs, clock(info), rights(ctx, c, s, ds))
-	fs = append(fs, templates(ctx, c, s, ds)...)
-	for _, d := range ds {
+	found, free := templates(ctx, c, s, ds)
+	fs = append(fs, clock(info), rights(ctx, c, s, free))
+	fs = append(fs, found...)
+	for _, d := range free {
 		fs = append(fs, newest(ctx, c, d, s.Namespace, at))
 	}
 	return fs
@@ -43,7 +44,9 @@ func Check(ctx context.Context, c Client, s Streams, ds []Dataset, at time.Time)
 
 func good(what, text string) rules.Finding { return rules.Finding{OK: true, What: what, Text: text} }
 
-func bad(what, text, hint string) rules.Finding { return rules.Finding{What: what, Text: text, Hint: hint} }
+func bad(what, text, hint string) rules.Finding {
+	return rules.Finding{What: what, Text: text, Hint: hint}
+}
 
 // checked is a finding of an error that says itself what to do.
 func checked(what, text string, err error) rules.Finding {
@@ -126,24 +129,26 @@ func missing(cluster map[string]bool, index map[string]map[string]bool) []string
 	return out
 }
 
-// templates compares what is there with what should be.
-func templates(ctx context.Context, c Client, s Streams, ds []Dataset) []rules.Finding {
+// templates compares what is there with what should be. Of a dataset that is somebody
+// else's it says only that, and free are the others: of its templates, rights and
+// documents there is nothing to be said.
+func templates(ctx context.Context, c Client, s Streams, ds []Dataset) (fs []rules.Finding, free []Dataset) {
 	a := applier{client: c, streams: s, version: Version}
 	var err error
 	if a.state, err = look(ctx, c); err != nil {
-		return []rules.Finding{bad("template", err.Error(), "give the key or the user the cluster privilege manage_index_templates")}
+		return []rules.Finding{bad("template", err.Error(), "give the key or the user the cluster privilege manage_index_templates")}, ds
 	}
-	var fs []rules.Finding
-	for _, t := range wanted(s, ds, Version) {
+	if free, _, err = a.free(ctx, ds); err != nil {
+		fs = []rules.Finding{bad("template", err.Error(), "give the key or the user the privilege view_index_metadata on the data streams")}
+		free = ds
+	}
+	for _, t := range wanted(s, free, Version) {
 		fs = append(fs, a.compare(t))
-	}
-	if _, _, err := a.free(ctx, ds); err != nil {
-		return append(fs, bad("template", err.Error(), "give the key or the user the privilege view_index_metadata on the data streams"))
 	}
 	for _, r := range a.report.Left() {
 		fs = append(fs, bad("template", r.Name+": "+r.Why, r.Hint))
 	}
-	return fs
+	return fs, free
 }
 
 // compare is the finding of one template.

@@ -60,14 +60,30 @@ func TestDoctorBeforeAndAfterTheSetUp(t *testing.T) {
 	}
 }
 
-func TestDoctorNamesWhatIsSomebodyElses(t *testing.T) {
-	a, s, d := server(t), Streams{Namespace: "strange", Retention: days(30)}, cpu("strange")
+func TestDoctorSaysOnceThatADatasetIsSomebodyElsesAndWhatHelps(t *testing.T) {
+	a, s := server(t), Streams{Namespace: "strange", Retention: days(30)}
+	theirs, events := cpu("strange"), Events()
 	apply(t, a, s, nil, Version)
-	a.must(t, "PUT", "/"+d.Pattern("strange"), nil)
-	fs := of(Check(t.Context(), reach(t, a.url), s, []Dataset{d}, time.Now()), "template")
-	last := fs[len(fs)-1]
-	if last.OK || !strings.Contains(last.Text, "was not made by our templates") || !strings.Contains(last.Hint, "namespace") {
-		t.Errorf("%+v", fs)
+	a.must(t, "PUT", "/_index_template/agents", object{"index_patterns": []string{"metrics-system.strange-*"}, "priority": 200, "data_stream": object{}})
+	a.create(t, theirs.Pattern("strange"), object{"@timestamp": "2026-01-01T00:00:00Z"})
+	a.must(t, "PUT", "/logs-flyball.config-strange", nil)
+	var wrong []rules.Finding
+	for _, f := range Check(t.Context(), reach(t, a.url), s, []Dataset{theirs, events}, time.Now()) {
+		if !f.OK {
+			wrong = append(wrong, f)
+		}
+		if f.What == "newest" {
+			t.Errorf("the age of what is not ours is told: %+v", f)
+		}
+	}
+	if len(wrong) != 2 {
+		t.Fatalf("%d findings for two causes: %+v", len(wrong), wrong)
+	}
+	if f := wrong[0]; !strings.Contains(f.Text, "was not made by our templates") || !strings.HasSuffix(f.Hint, "views: {except: [system.strange]}") || strings.Contains(f.Hint, "elastic setup") {
+		t.Errorf("%+v", f)
+	}
+	if f := wrong[1]; !strings.Contains(f.Text, "logs-flyball.config-strange is there") || !strings.Contains(f.Hint, "namespace") || strings.Contains(f.Hint, "except") {
+		t.Errorf("%+v", f)
 	}
 }
 

@@ -2,6 +2,7 @@ package setup
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -148,4 +149,16 @@ func FuzzOverlaps(f *testing.F) {
 			t.Errorf("%q and %q", a, b)
 		}
 	})
+}
+
+func TestWhatWasDoneIsALineAndWhatWasLeftHasItsHintBelow(t *testing.T) {
+	for want, r := range map[string]Result{
+		"flyball-shop@lifecycle: as it should be":                                {Name: "flyball-shop@lifecycle", Done: Same},
+		"metrics-system.cpu-shop: retention changed":                             {Name: "metrics-system.cpu-shop", Done: Retained},
+		"flyball-shop@lifecycle: left alone: somebody changed it\n      move it": {Name: "flyball-shop@lifecycle", Done: Left, Why: "somebody changed it", Hint: "move it"},
+	} {
+		if got := fmt.Sprint(r); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }

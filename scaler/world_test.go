@@ -139,13 +139,14 @@ func (w *world) capacity() int {
 
 // Look, Grow and Remove make the world a Pool.
 func (w *world) Look(context.Context) (ms []rules.Member, t rules.Terms, err error) {
-	t = can
-	t.Version, t.Names = w.version, !w.nameless
-	err = w.call(func() { ms = slices.Clone(w.members) })
-	if w.now.Before(w.drift) {
-		t.Drift = "half of the members are not listed"
-		ms = slices.DeleteFunc(ms, func(m rules.Member) bool { return strings.HasSuffix(m.Name, "1") || strings.HasSuffix(m.Name, "4") })
-	}
+	err = w.call(func() {
+		t, ms = can, slices.Clone(w.members)
+		t.Version, t.Names = w.version, !w.nameless
+		if w.now.Before(w.drift) {
+			t.Drift = "half of the members are not listed"
+			ms = slices.DeleteFunc(ms, func(m rules.Member) bool { return strings.HasSuffix(m.Name, "1") || strings.HasSuffix(m.Name, "4") })
+		}
+	})
 	return ms, t, err
 }
 

@@ -267,7 +267,7 @@ func (f *Fake) make(name string) error {
 	m.Member = rules.Member{
 		ID: rules.MemberID(name + "." + strconv.Itoa(f.serial)), Name: name, State: rules.Booting, Since: now, Born: now,
 		Version: f.terms.Version,
-		Addr: "10.0." + strconv.Itoa(f.serial/250) + "." + strconv.Itoa(f.serial%250+1) + ":80",
+		Addr:    "10.0." + strconv.Itoa(f.serial/250) + "." + strconv.Itoa(f.serial%250+1) + ":80",
 	}
 	if k.NeverReady {
 		m.ready = time.Time{}

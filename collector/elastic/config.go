@@ -16,7 +16,8 @@ type Config struct {
 	Ship  samples.Config `yaml:"ship" doc:"which samples are sent"`
 	Views views.Config   `yaml:"views" doc:"datasets of Metricbeat's that are computed from samples"`
 
-	table []views.View // what Views names, once loaded
+	table   []views.View  // what Views names, once loaded
+	unknown []rules.Fault // of Views: what names none
 }
 
 // Resolve puts relative names of files below dir, where the configuration is.
@@ -27,8 +28,10 @@ func (c *Config) Resolve(dir string) {
 
 // Load reads the files that c names. With problems c must not be used.
 func (c *Config) Load() []source.Problem {
-	var ps []source.Problem
-	c.table, ps = views.Load(c.Views)
+	all, ps := views.Load(c.Views)
+	if len(ps) == 0 {
+		c.table, c.unknown = c.Views.Select(all), c.Views.Unknown(all)
+	}
 	return ps
 }
 
@@ -43,6 +46,7 @@ func (c Config) Validate() []rules.Fault {
 		{"", c.Streams.Validate()},
 		{".ship", c.Ship.Validate()},
 		{".views", c.Views.Validate()},
+		{".views", c.unknown},
 	} {
 		for _, f := range part.faults {
 			f.Path = part.path + f.Path

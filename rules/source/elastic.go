@@ -240,6 +240,6 @@ func (l *loader) leads(p rules.Path, body searchBody, text, path string) {
 	}
 	aggs, known := body.aggregations()
 	if p.Name(0) == "aggregations" && known && !slices.Contains(aggs, p.Name(1)) {
-		l.inside(path, text, len("aggregations."), `leads to "`+brief(p.Name(1))+`", and body has no aggregation of that name`, meant(p.Name(1), aggs))
+		l.inside(path, text, len("aggregations."), `leads to "`+brief(p.Name(1))+`", and body has no aggregation of that name`, Meant(p.Name(1), aggs))
 	}
 }

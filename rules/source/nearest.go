@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// meant is the hint for a word that is none of those known: the one that is
+// Meant is the hint for a word that is none of those known: the one that is
 // nearest, or all of them.
-func meant(word string, known []string) string {
+func Meant(word string, known []string) string {
 	if n := nearest(word, known); n != "" {
 		return `did you mean "` + n + `"?`
 	}

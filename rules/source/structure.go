@@ -117,7 +117,7 @@ func (r *reader) unknown(e entry, t reflect.Type, fs []field, path string) {
 		r.wrongAbout("", e.key, path, `unknown field "`+brief(e.name)+`"`, "this version does not have "+e.name+" yet: leave it out")
 		return
 	}
-	r.wrongAbout(Path(path, e.name), e.key, path, `unknown field "`+brief(e.name)+`"`, meant(e.name, names(fs)))
+	r.wrongAbout(Path(path, e.name), e.key, path, `unknown field "`+brief(e.name)+`"`, Meant(e.name, names(fs)))
 }
 
 // oneOf checks a word against those allowed.

@@ -20,8 +20,8 @@ import (
 //go:embed shipped/*.views.yaml
 var shipped embed.FS
 
-// Load reads the views that c asks for, sorted by name. With problems there are no
-// views.
+// Load reads the views of c's files, sorted by name, of which [Config.Select] takes
+// those that are to be computed. With problems there are no views.
 func Load(c Config) ([]View, []source.Problem) {
 	l := loader{promql: parser.NewParser(parser.Options{}), views: map[string]View{}, from: map[string]string{}}
 	if c.Shipped {
@@ -44,9 +44,7 @@ func Load(c Config) ([]View, []source.Problem) {
 	}
 	var vs []View
 	for _, name := range slices.Sorted(maps.Keys(l.views)) {
-		if c.wants(l.views[name].Dataset) {
-			vs = append(vs, l.views[name])
-		}
+		vs = append(vs, l.views[name])
 	}
 	return vs, nil
 }

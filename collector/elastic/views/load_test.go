@@ -65,10 +65,12 @@ func TestFilesThatCannotBeReadAndViewsOfTwoFilesAreTold(t *testing.T) {
 }
 
 func TestAUsersFileAddsViewsAndReplacesShippedOnes(t *testing.T) {
-	vs, ps := Load(Config{Shipped: true, Files: []string{"testdata/good/app.views.yaml"}, Datasets: []string{"app.*", "system.l*"}})
+	c := Config{Shipped: true, Files: []string{"testdata/good/app.views.yaml"}, Datasets: []string{"app.*", "system.l*"}}
+	vs, ps := Load(c)
 	if len(ps) > 0 {
 		t.Fatal(source.Problems(ps))
 	}
+	vs = c.Select(vs)
 	var got []string
 	for _, v := range vs {
 		got = append(got, v.Name+" "+v.Dataset+" "+v.Module+" "+v.Metricset)
@@ -89,7 +91,7 @@ func TestAUsersFileAddsViewsAndReplacesShippedOnes(t *testing.T) {
 }
 
 func TestConfigurationsMistakesAreToldAndFilesAreBelowItsFolder(t *testing.T) {
-	c := Config{Every: model.Duration(time.Millisecond), Datasets: []string{"docker.*", "[", ""}, Files: []string{"a.views.yaml", "/etc/b.views.yaml"}}
+	c := Config{Every: model.Duration(time.Millisecond), Datasets: []string{"docker.*", "[", ""}, Except: []string{"a[", "docker.cpu"}, Files: []string{"a.views.yaml", "/etc/b.views.yaml"}}
 	c.Resolve("/conf")
 	if d := cmp.Diff([]string{"/conf/a.views.yaml", "/etc/b.views.yaml"}, c.Files); d != "" {
 		t.Error(d)
@@ -101,11 +103,52 @@ func TestConfigurationsMistakesAreToldAndFilesAreBelowItsFolder(t *testing.T) {
 			t.Errorf("fault %+v", f)
 		}
 	}
-	if d := cmp.Diff([]string{".every", ".datasets[1]", ".datasets[2]"}, paths); d != "" {
+	if d := cmp.Diff([]string{".every", ".datasets[1]", ".datasets[2]", ".except[0]"}, paths); d != "" {
 		t.Errorf("faults (-want +got):\n%s", d)
 	}
 	if fs := (Config{Every: model.Duration(time.Second)}).Validate(); fs != nil {
 		t.Errorf("faults %v", fs)
+	}
+}
+
+func TestDatasetsAreLeftOutByNameAndByPattern(t *testing.T) {
+	vs, ps := Load(Config{Shipped: true})
+	if len(ps) > 0 {
+		t.Fatal(source.Problems(ps))
+	}
+	c := Config{Datasets: []string{"docker.*", "system.cpu", "system.l*"}, Except: []string{"system.load", "docker.*io"}}
+	got := map[string]bool{}
+	for _, v := range c.Select(vs) {
+		got[v.Dataset] = true
+	}
+	want := map[string]bool{"docker.cpu": true, "docker.memory": true, "docker.network": true, "system.cpu": true}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("datasets (-want +got):\n%s", d)
+	}
+	if n := len((Config{Except: []string{"system.*"}}).Select(vs)); n == 0 || n >= len(vs) {
+		t.Errorf("%d of %d views are left", n, len(vs))
+	}
+}
+
+func TestAPatternThatFitsNoDatasetIsAFaultWithWhatWasMeant(t *testing.T) {
+	vs, ps := Load(Config{Shipped: true})
+	if len(ps) > 0 {
+		t.Fatal(source.Problems(ps))
+	}
+	c := Config{Datasets: []string{"system.cpu", "system.cppu", "sytem.*", "["}, Except: []string{"docker.*", "haproxy.stats", "shop.queue"}}
+	var got []string
+	for _, f := range c.Unknown(vs) {
+		hint, _, _ := strings.Cut(f.Hint, ", ")
+		got = append(got, f.Path+": "+f.Text+"; "+hint)
+	}
+	want := []string{
+		`.datasets[1]: "system.cppu" fits no dataset; did you mean "system.cpu"?`,
+		`.datasets[2]: "sytem.*" fits no dataset; did you mean "system.*"?`,
+		`.except[1]: "haproxy.stats" fits no dataset; did you mean "haproxy.stat"?`,
+		`.except[2]: "shop.queue" fits no dataset; known here: cassandra.metrics`,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("faults (-want +got):\n%s", d)
 	}
 }
 

@@ -9,14 +9,18 @@ package views
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
 
 	"flyball/rules"
+	"flyball/rules/source"
 )
 
 // Config says which datasets are computed.
@@ -24,6 +28,7 @@ type Config struct {
 	Shipped  bool           `yaml:"shipped" default:"true" doc:"also those that come with Flyball: system.cpu and others of Metricbeat's"`
 	Files    []string       `yaml:"files" doc:"files of further datasets, *.views.yaml; none by default"`
 	Datasets []string       `yaml:"datasets" doc:"which datasets are computed, e.g. [system.cpu, 'docker.*']; all by default"`
+	Except   []string       `yaml:"except" doc:"which of them are not, e.g. [system.load], which somebody else fills; none by default"`
 	Every    model.Duration `yaml:"every" default:"10s" doc:"how often they are computed"`
 }
 
@@ -45,23 +50,68 @@ func (c Config) Validate() []rules.Fault {
 	if c.Every < least {
 		fs = append(fs, rules.Fault{Path: ".every", Text: fmt.Sprintf("%s is too often", c.Every), Hint: "write 1s or longer; 10s is usual"})
 	}
-	for i, p := range c.Datasets {
-		if _, err := path.Match(p, ""); err != nil || p == "" {
+	c.patterns(func(at, pattern string) {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
 			fs = append(fs, rules.Fault{
-				Path: ".datasets[" + strconv.Itoa(i) + "]", Text: strconv.Quote(p) + " is no pattern of names",
+				Path: at, Text: strconv.Quote(pattern) + " is no pattern of names",
 				Hint: "write a dataset's name, in which * stands for anything, e.g. 'docker.*'",
 			})
 		}
-	}
+	})
 	return fs
 }
 
-// wants reports whether a dataset is among those that are to be computed.
-func (c Config) wants(dataset string) bool {
-	for _, p := range c.Datasets {
-		if ok, err := path.Match(p, dataset); ok && err == nil {
-			return true
+// patterns yields the patterns of names, each with its path.
+func (c Config) patterns(yield func(at, pattern string)) {
+	for i, p := range c.Datasets {
+		yield(".datasets["+strconv.Itoa(i)+"]", p)
+	}
+	for i, p := range c.Except {
+		yield(".except["+strconv.Itoa(i)+"]", p)
+	}
+}
+
+// Unknown names the patterns of c that fit no dataset of vs, which are all that were
+// loaded. Those that are no patterns are [Config.Validate]'s.
+func (c Config) Unknown(vs []View) (fs []rules.Fault) {
+	datasets, modules := map[string]bool{}, map[string]bool{}
+	for _, v := range vs {
+		module, _, _ := strings.Cut(v.Dataset, ".")
+		datasets[v.Dataset], modules[module+".*"] = true, true
+	}
+	c.patterns(func(at, pattern string) {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+			return
+		}
+		for d := range datasets {
+			if fits([]string{pattern}, d) {
+				return
+			}
+		}
+		known := datasets
+		if strings.Contains(pattern, "*") {
+			known = modules
+		}
+		hint := source.Meant(pattern, slices.Collect(maps.Keys(known)))
+		fs = append(fs, rules.Fault{Path: at, Text: strconv.Quote(pattern) + " fits no dataset", Hint: hint})
+	})
+	return fs
+}
+
+// Select returns those of vs that are to be computed.
+func (c Config) Select(vs []View) (out []View) {
+	for _, v := range vs {
+		if (len(c.Datasets) == 0 || fits(c.Datasets, v.Dataset)) && !fits(c.Except, v.Dataset) {
+			out = append(out, v)
 		}
 	}
-	return len(c.Datasets) == 0
+	return out
+}
+
+// fits reports whether a dataset's name fits one of the patterns.
+func fits(patterns []string, dataset string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		ok, err := path.Match(p, dataset)
+		return ok && err == nil
+	})
 }

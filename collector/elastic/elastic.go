@@ -73,13 +73,14 @@ func New(o Options) *Shipper {
 	return s
 }
 
-// Take replaces the line; the one at hand may be given again, and goes on. Nil is no
-// Elasticsearch. Before Run it also reads how far the last process was, and so has to
+// Take replaces the line; the one at hand may be given again, and goes on, but looks
+// again at what it had left alone. Nil is no Elasticsearch. Before Run it also reads how far the last process was, and so has to
 // be called before anything is written into the store.
 func (s *Shipper) Take(l *Line) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.line == l {
+		l.poke()
 		return nil
 	}
 	s.line = l

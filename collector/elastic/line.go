@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"flyball/collector/elastic/cluster"
-	"flyball/collector/elastic/ecs"
 	"flyball/collector/elastic/events"
 	"flyball/collector/elastic/query"
 	"flyball/collector/elastic/samples"
@@ -30,10 +29,12 @@ type Line struct {
 	o       Options
 	metrics metrics
 	cluster *cluster.Cluster
-	events  *events.Shipper
 	query   *query.Querier
+	poked   chan struct{} // of one place: what was left alone is to be looked at again
+	look    time.Duration // how often it is anyhow
 
 	mu      sync.Mutex
+	events  *events.Shipper
 	samples *samples.Shipper // nil until it was resumed
 	views   *views.Runner    // nil until the templates stand
 	unready string           // why they do not
@@ -51,7 +52,10 @@ func (s *Shipper) Prepare(c *Config, scrape time.Duration) (*Line, error) {
 	if now := s.current(); now != nil && now.scrape == scrape && reflect.DeepEqual(now.config, *c) {
 		return now, nil
 	}
-	l := &Line{config: *c, scrape: scrape, o: s.o, metrics: s.metrics, unready: "not asked yet"}
+	l := &Line{
+		config: *c, scrape: scrape, o: s.o, metrics: s.metrics, unready: "not asked yet",
+		poked: make(chan struct{}, 1), look: rarely,
+	}
 	if err := l.connect(); err != nil {
 		return nil, fmt.Errorf("make ready for Elasticsearch: %w", err)
 	}
@@ -66,11 +70,15 @@ func (l *Line) connect() (err error) {
 	}); err != nil {
 		return err
 	}
-	l.events = events.New(events.Options{
-		Journal: o.Journal, Cluster: l.cluster, Namespace: c.Namespace, Agent: o.Agent, Log: o.Log, Metrics: m.events,
-	})
+	l.events = l.newEvents()
 	l.query = query.New(query.Options{Search: l.cluster, Members: o.Members, Log: o.Log, Metrics: m.query})
 	return nil
+}
+
+func (l *Line) newEvents() *events.Shipper {
+	return events.New(events.Options{
+		Journal: l.o.Journal, Cluster: l.cluster, Namespace: l.config.Namespace, Agent: l.o.Agent, Log: l.o.Log, Metrics: l.metrics.events,
+	})
 }
 
 // resume goes on where the line before this one, which has ended, had come to. A nil
@@ -113,55 +121,8 @@ func (l *Line) run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.query.Run(ctx) })
-	g.Go(func() error {
-		report, ok := l.setUp(ctx)
-		if !ok {
-			return nil
-		}
-		return l.supply(ctx, report)
-	})
+	g.Go(func() error { return l.send(ctx) })
 	return g.Wait()
-}
-
-// supply sends what is ours to send: a data stream of somebody else's gets nothing.
-func (l *Line) supply(ctx context.Context, report setup.Report) error {
-	table, err := l.compute(report)
-	if err != nil {
-		return err
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return table.Run(ctx) })
-	if !report.Blocks(l.stream(setup.Events())) {
-		g.Go(func() error { return l.events.Run(ctx) })
-	}
-	if !report.Blocks(l.stream(setup.Samples())) {
-		g.Go(func() error { return l.samples.Run(ctx) })
-	}
-	return g.Wait()
-}
-
-// stream is the name, or the pattern of the names, of a dataset's data streams.
-func (l *Line) stream(d setup.Dataset) string { return d.Pattern(l.config.Namespace) }
-
-// compute makes the part that computes datasets, of those that are ours to send.
-func (l *Line) compute(report setup.Report) (*views.Runner, error) {
-	var table []views.View
-	for _, v := range l.config.table {
-		if !report.Blocks(ecs.Stream{Type: "metrics", Dataset: v.Dataset, Namespace: l.config.Namespace}.Name()) {
-			table = append(table, v)
-		}
-	}
-	r, err := views.New(views.Options{
-		Range: l.o.Store, State: l.o.Journal, Deliver: l.cluster, Views: table, Every: time.Duration(l.config.Views.Every),
-		Scrape: l.scrape, Namespace: l.config.Namespace, Agent: l.o.Agent, Log: l.o.Log, Metrics: l.metrics.views,
-	})
-	if err != nil {
-		return nil, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.views = r
-	return r, nil
 }
 
 // How long setting up waits after it failed: at first, at most, and where somebody

@@ -43,18 +43,27 @@ func TestAServerThatCannotDoItIsAskedRarely(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsTooOldIsToldWithWhatToDoAndWhenItIsAskedAgain(t *testing.T) {
-	old := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+// reached is a connection to a server of our own.
+func reached(t *testing.T, serve http.HandlerFunc) *cluster.Cluster {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Elastic-Product", "Elasticsearch")
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"cluster_name": "old", "version": {"number": "7.17.0"}}`)) // the client may have gone
+		serve(w, r)
 	}))
-	t.Cleanup(old.Close)
-	es, err := cluster.New(cluster.Config{URLs: []string{old.URL}}, cluster.Options{})
+	t.Cleanup(server.Close)
+	es, err := cluster.New(cluster.Config{URLs: []string{server.URL}}, cluster.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer es.Close()
+	t.Cleanup(es.Close)
+	return es
+}
+
+func TestAServerThatIsTooOldIsToldWithWhatToDoAndWhenItIsAskedAgain(t *testing.T) {
+	es := reached(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"cluster_name": "old", "version": {"number": "7.17.0"}}`)) // the client may have gone
+	})
 	l := &Line{cluster: es, o: Options{Log: slog.New(slog.DiscardHandler)}, unready: "not asked yet"}
 	reg := prometheus.NewRegistry()
 	s := &Shipper{}

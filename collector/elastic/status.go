@@ -30,9 +30,10 @@ func (s *Shipper) Status() *Status {
 	if l == nil {
 		return nil
 	}
-	st := &Status{Cluster: l.cluster.Status(), Events: l.events.Status()}
+	st := &Status{Cluster: l.cluster.Status()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	st.Events = l.events.Status()
 	st.Unready, st.Again, st.Blocked = l.unready, l.again, l.report.Blocked
 	for _, x := range l.report.Left() {
 		st.Left = append(st.Left, x.Name+": "+x.Why+": "+x.Hint)

@@ -14,14 +14,15 @@ import (
 // Plan is every request that makes the data streams of c where nothing is yet.
 func Plan(c Config) []setup.Request { return setup.Plan(c.Streams, c.datasets()) }
 
-// SetUp makes the data streams of c, or brings them up to date.
+// SetUp makes the data streams of c, or brings them up to date. What it did is in the
+// report; log tells of requests that had to be sent again.
 func SetUp(ctx context.Context, c Config, version string, log *slog.Logger) (setup.Report, error) {
 	es, err := dial(c, version, log)
 	if err != nil {
 		return setup.Report{}, err
 	}
 	defer es.Close()
-	return setup.Apply(ctx, es, c.Streams, c.datasets(), log)
+	return setup.Apply(ctx, es, c.Streams, c.datasets(), slog.New(slog.DiscardHandler))
 }
 
 // Check looks at the Elasticsearch of c, and at the dead letters in dir. It changes

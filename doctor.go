@@ -25,18 +25,28 @@ func doctorCommand() *cobra.Command {
 		Long: `Ask the Elasticsearch of the configuration whether it is reached, which version
 it is, what we may do there, whether the templates are as they should be, whose
 clock is ahead, how old the newest documents are, and whether it refused any: those
-are in the file of dead letters. Nothing is changed.`,
+are in the file of dead letters.
+
+Ask the cloud of each pool whether it is reached, and whether all is there that new
+members are made of, up to the max of the pool's rule: image, size, key, network, quota.
+Nothing is changed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(file)
 			if err != nil {
 				return err
 			}
-			if _, err := loadRules(c); err != nil {
+			set, err := loadRules(c)
+			if err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "ok    configuration and rules")
-			return examine(cmd.Context(), cmd.OutOrStdout(), c)
+			supplied := examine(cmd.Context(), cmd.OutOrStdout(), c)
+			pools := examinePools(cmd.Context(), cmd.OutOrStdout(), c, set)
+			if errors.Is(supplied, errUnwell) && pools != nil {
+				return pools
+			}
+			return errors.Join(supplied, pools)
 		},
 	}
 	configFlag(cmd, &file)
@@ -54,20 +64,9 @@ func examine(ctx context.Context, w io.Writer, c Config) error {
 	if err != nil {
 		return err
 	}
-	return printFindings(w, found)
-}
-
-func printFindings(w io.Writer, found []rules.Finding) error {
-	var unwell error
+	same := make([]rules.Finding, 0, len(found))
 	for _, f := range found {
-		word := "ok   "
-		if !f.OK {
-			word, unwell = "wrong", errUnwell
-		}
-		fmt.Fprintf(w, "%s elasticsearch: %s: %s\n", word, f.What, f.Text)
-		if f.Hint != "" {
-			fmt.Fprintf(w, "      %s\n", f.Hint)
-		}
+		same = append(same, rules.Finding(f))
 	}
-	return unwell
+	return tell(w, "elasticsearch", same)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"flyball/collector/elastic/views"
 	"flyball/deploy/demo"
 	"flyball/rules/source"
 	"flyball/scaler/journal"
@@ -102,16 +103,20 @@ func checkCommand() *cobra.Command {
 
 func schemaCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:       "schema [config | scale]",
-		Short:     "Print the JSON Schema of flyball.yaml, or of *.scale.yaml, for editors",
+		Use:       "schema [config | scale | views]",
+		Short:     "Print the JSON Schema of flyball.yaml, of *.scale.yaml or of *.views.yaml, for editors",
 		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"config", "scale"},
+		ValidArgs: []string{"config", "scale", "views"},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			text := configSchema()
-			if len(args) > 0 && args[0] == "scale" {
-				text = source.ScaleSchema()
+			schema := configSchema
+			switch {
+			case len(args) == 0:
+			case args[0] == "scale":
+				schema = source.ScaleSchema
+			case args[0] == "views":
+				schema = views.Schema
 			}
-			_, err := cmd.OutOrStdout().Write(text)
+			_, err := cmd.OutOrStdout().Write(schema())
 			return err
 		},
 	}

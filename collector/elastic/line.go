@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"flyball/collector/elastic/cluster"
+	"flyball/collector/elastic/ecs"
 	"flyball/collector/elastic/events"
 	"flyball/collector/elastic/query"
 	"flyball/collector/elastic/samples"
@@ -107,6 +108,15 @@ func (l *Line) trouble(t samples.Trouble) {
 	if err := l.o.Journal.Note(journal.Ship, "elasticsearch", at, journal.Trouble(t)); err != nil {
 		l.o.Log.Error("trouble with what is sent could not be journalled", "what", t.What, "text", t.Text, "err", err)
 	}
+}
+
+// skipped journals that datasets were given up for a while.
+func (l *Line) skipped(from, until time.Time) {
+	all := ecs.Stream{Type: "metrics", Dataset: "*", Namespace: l.config.Namespace}
+	l.trouble(samples.Trouble{
+		What: "lost", To: all.Name(), From: from, Until: until,
+		Text: fmt.Sprintf("datasets of %s are not computed any more: nothing was sent for longer than the 7 days back that their data streams take", until.Sub(from).Round(time.Second)),
+	})
 }
 
 // run answers rules at once, and sends as soon as the templates stand. Nil rests.

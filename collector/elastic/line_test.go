@@ -2,6 +2,7 @@ package elastic
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"flyball/collector/elastic/cluster"
 	"flyball/collector/elastic/setup"
 	"flyball/rules"
+	"flyball/scaler/journal"
 )
 
 func TestAServerThatCannotDoItIsAskedRarely(t *testing.T) {
@@ -102,6 +104,29 @@ func TestAServerThatIsTooOldIsToldWithWhatToDoAndWhenItIsAskedAgain(t *testing.T
 	l.stands(setup.Report{}, nil, time.Time{})
 	if got := testutil.ToFloat64(newReadiness(s)); got != 1 {
 		t.Errorf("once the templates stand, ready is %g", got)
+	}
+}
+
+func TestWhatDatasetsAreGivenUpForIsInTheJournal(t *testing.T) {
+	j, err := journal.Open(t.TempDir(), journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	l := &Line{o: Options{Journal: j, Log: slog.New(slog.DiscardHandler)}}
+	l.config.Namespace = "shop"
+	from := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
+	l.skipped(from, from.Add(90*time.Minute))
+	es, err := j.Entries(journal.Filter{Kinds: []journal.Kind{journal.Ship}})
+	if err != nil || len(es) != 1 {
+		t.Fatalf("%d entries, %v", len(es), err)
+	}
+	var got journal.Trouble
+	if err := json.Unmarshal(es[0].Body, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.What != "lost" || got.To != "metrics-*-shop" || !strings.Contains(got.Text, "1h30m0s") || !got.From.Equal(from) || got.Until.Sub(from) != 90*time.Minute {
+		t.Errorf("%+v", got)
 	}
 }
 

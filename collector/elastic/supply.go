@@ -124,6 +124,7 @@ func (l *Line) compute(report setup.Report) (*views.Runner, error) {
 	r, err := views.New(views.Options{
 		Range: l.o.Store, State: l.o.Journal, Deliver: l.cluster, Views: table, Every: time.Duration(l.config.Views.Every),
 		Scrape: l.scrape, Namespace: l.config.Namespace, Agent: l.o.Agent, Log: l.o.Log, Metrics: l.metrics.views,
+		Skipped: l.skipped,
 	})
 	if err != nil {
 		return nil, err

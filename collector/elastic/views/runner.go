@@ -46,9 +46,10 @@ type Options struct {
 	Begin     time.Time     // where the first ever begins; default: the present
 	Namespace string        // of the data streams
 	Agent     ecs.Agent
-	Log       *slog.Logger     // nil: nothing is logged
-	Metrics   *Metrics         // nil: of nobody's
-	Now       func() time.Time // default time.Now
+	Skipped   func(from, until time.Time) // takes notice of time that was given up; may be nil
+	Log       *slog.Logger                // nil: nothing is logged
+	Metrics   *Metrics                    // nil: of nobody's
+	Now       func() time.Time            // default time.Now
 }
 
 func (o Options) withDefaults() Options {
@@ -60,6 +61,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
+	}
+	if o.Skipped == nil {
+		o.Skipped = func(time.Time, time.Time) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -101,6 +105,7 @@ type Runner struct {
 	layouts []*layout
 	steps   int // times in the next stretch, as the last one was
 	most    int // times in a stretch, as the queries bear
+	skipped gap // that nobody was told of yet
 
 	mu     sync.Mutex
 	status Status
@@ -140,6 +145,8 @@ func New(o Options) (*Runner, error) {
 
 // Run computes and delivers until ctx ends, and returns then. Nothing but ctx ends it.
 func (r *Runner) Run(ctx context.Context) error {
+	defer r.o.Metrics.until.Store(0)
+	defer r.tellSkipped()
 	if len(r.layouts) == 0 {
 		<-ctx.Done()
 		return nil
@@ -199,22 +206,6 @@ func (r *Runner) next(newest time.Time) stretch {
 		n = 0
 	}
 	return stretch{from: from, every: r.o.Every, count: min(n, r.steps, r.most)}
-}
-
-// skip gives up what is too old for the data streams.
-func (r *Runner) skip(now time.Time) {
-	oldest := floor(now.Add(-reach), r.o.Every)
-	until := r.Status().Until
-	if !until.Before(oldest) {
-		return
-	}
-	lost := oldest.Sub(until)
-	r.o.Metrics.skipped.Add(lost.Seconds())
-	r.o.Log.Error("datasets are not computed for times before the reach of their data streams", "from", until, "to", oldest)
-	r.mu.Lock()
-	r.status.Skipped += lost.Seconds()
-	r.mu.Unlock()
-	r.move(oldest)
 }
 
 // move sets the cursor. If it cannot be kept, the Runner goes on: after a restart

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -58,4 +59,23 @@ func TestMetricsTellLagDocumentsAndRefusals(t *testing.T) {
 		t.Errorf("lag %v", lag)
 	}
 	NewMetrics(prometheus.NewRegistry())
+}
+
+func TestTheLagIsNobodysOnceARunnerHasEnded(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	o := Options{
+		Range: fixed{}, State: began(time.Now().Add(-time.Hour)), Deliver: &sink{}, Views: []View{all(t)["system.load"]}, Metrics: NewMetrics(reg),
+	}
+	r := runner(t, o)
+	if lag := gathered(t, reg)["flyball_elastic_views_lag_seconds"]; lag < 3600 {
+		t.Errorf("lag %v before, want an hour", lag)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	if lag := gathered(t, reg)["flyball_elastic_views_lag_seconds"]; lag != 0 {
+		t.Errorf("lag %v after the end", lag)
+	}
 }

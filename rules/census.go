@@ -80,6 +80,17 @@ func (c census) size() int {
 	return n
 }
 
+// kept counts those of the size that are never ended.
+func (c census) kept() int {
+	n := 0
+	for _, m := range slices.Concat(c.warm, c.young, c.unhealthy, c.dead, c.booting) {
+		if m.Kept {
+			n++
+		}
+	}
+	return n
+}
+
 // extra is how many members there are, or will be, beyond the size.
 func (c census) extra() int {
 	if c.surge != nil {

@@ -174,6 +174,14 @@ func TestAdviceIsToldAndNotFollowed(t *testing.T) {
 	if d.Verdict != Keep || !strings.Contains(d.Explain(), "the provider would have 9 members") {
 		t.Error(d.Explain())
 	}
+	// as of a group whose own autoscaler keeps 3 where Flyball wants fewer
+	in = Inputs{Members: pool(4), Terms: Terms{Advice: 3}, Answers: []Answer{each(epoch, times(4, 0.01)...)}}
+	d, _ = Decide(cpu(), in, settled(1), epoch)
+	for _, text := range []string{"IN 4→3", "the provider would have 3 members", "no_drain"} {
+		if !strings.Contains(d.Explain(), text) {
+			t.Errorf("%s is not told:\n%s", text, d.Explain())
+		}
+	}
 }
 
 func TestClocksThatStartAndStopAreToldApart(t *testing.T) {

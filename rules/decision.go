@@ -36,7 +36,6 @@ const (
 	NoEffect            Reason = "no_effect"            // adding members did not better the signal
 	Paused              Reason = "paused"               // an operator paused the pool, or all
 	Observing           Reason = "observing"            // the rule's mode is observe
-	InFlight            Reason = "in_flight"            // a step has not ended
 	Replacing           Reason = "replace"              // a dead or sick member is replaced
 	NoDrain             Reason = "no_drain"             // the provider neither names victims nor drains
 	ProviderBackoff     Reason = "provider_backoff"     // the provider, or its members, failed of late
@@ -51,7 +50,7 @@ func Reasons() []Reason {
 	return []Reason{
 		BySignal, InBand, Idle, Stabilising, Warming, RateLimited, AtMin, AtMax, Quota, Manual,
 		MissingData, LowCoverage, StaleData, CorrelatedUnhealthy, Held, NoEffect, Paused, Observing,
-		InFlight, Replacing, NoDrain, ProviderBackoff, DryRun, Drift, Rolling, RollStopped,
+		Replacing, NoDrain, ProviderBackoff, DryRun, Drift, Rolling, RollStopped,
 	}
 }
 

@@ -13,7 +13,6 @@ type Inputs struct {
 	Floor   *Order   `json:"floor,omitempty"`   // an operator's `pool set`
 	Pause   *Order   `json:"pause,omitempty"`   // an operator's pause of this pool or of all
 	Roll    *Order   `json:"roll,omitempty"`    // an operator's `pool roll`
-	Open    string   `json:"open,omitempty"`    // ID of the step in flight
 	DryRun  bool     `json:"dry_run,omitempty"` // the pool is configured to do nothing
 	Blind   bool     `json:"blind,omitempty"`   // whoever sends requests could not be asked for whom
 }

@@ -84,14 +84,16 @@ func (j *judgement) bound() {
 	if j.wish > top {
 		j.limit(name, top, "at most "+itoa(top))
 	}
-	if j.wish >= j.floor {
-		return
+	if j.wish < j.floor {
+		name = AtMin
+		if j.floor > j.r.Min {
+			name = Manual
+		}
+		j.limit(name, j.floor, "at least "+itoa(j.floor))
 	}
-	name = AtMin
-	if j.floor > j.r.Min {
-		name = Manual
+	if kept := j.c.kept(); j.wish < kept {
+		j.limit(AtMin, kept, itoa(kept)+" members are never ended")
 	}
-	j.limit(name, j.floor, "at least "+itoa(j.floor))
 }
 
 // limitRate lets only so many come or go within a period. What the floor asks

@@ -39,8 +39,6 @@ func (r Reason) meaning(pool string) string {
 		return "an operator paused this pool, or all; `flyball pool resume " + pool + "` or `flyball resume-all` ends it."
 	case Observing:
 		return "the rule only watches; write `mode: act` into it to let it act."
-	case InFlight:
-		return "a step has not ended yet; wait."
 	case Replacing:
 		return "a member that died or stayed sick is replaced; its own log says why it did."
 	case NoDrain:

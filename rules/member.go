@@ -27,10 +27,11 @@ type Member struct {
 	State State     `json:"state"`
 	Since time.Time `json:"since"`          // of this state
 	Born  time.Time `json:"born,omitzero"`  // when the provider made it
-	Open  *int      `json:"open,omitempty"` // requests in progress as its balancer counts them; nil is unknown
+	Open  *int      `json:"open,omitempty"` // requests in progress as its balancer counts them; below 0: it gets some and nobody counts; nil is unknown
 	Note  string    `json:"note,omitempty"` // pid, droplet or exit status, for people
 
 	Version string `json:"version,omitempty"` // the template that it was made by; "" is unknown
+	Kept    bool   `json:"kept,omitempty"`    // it is never ended nor replaced, such as the machine that Flyball runs on
 }
 
 // Terms is what a provider can do for a pool, and what it knows of it.

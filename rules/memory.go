@@ -24,6 +24,7 @@ type Memory struct {
 	Expected []Expected            `json:"expected,omitempty"`
 	Owed     int                   `json:"owed,omitempty"` // members to be replaced whose replacement failed
 	Draining []Drain               `json:"draining,omitempty"`
+	Asked    time.Time             `json:"asked,omitzero"`     // when members that take long to leave were last asked again
 	Replaced []time.Time           `json:"replaced,omitempty"` // replacements of late, oldest first
 	Healed   []time.Time           `json:"healed,omitempty"`   // those of the last hour that were for a member's health
 	Drifted  time.Time             `json:"drifted,omitzero"`   // since when there is drift; zero: there is none
@@ -106,6 +107,16 @@ func (m *Memory) Removed(n int) {
 	for i := range m.Expected {
 		if m.Expected[i].To > 0 {
 			m.Expected[i].To = max(1, m.Expected[i].To-n)
+		}
+	}
+}
+
+// Shrunk remembers that a provider which takes no victims was asked for a smaller
+// size: those that were to come make it no larger.
+func (m *Memory) Shrunk(to int) {
+	for i := range m.Expected {
+		if m.Expected[i].To > 0 {
+			m.Expected[i].To = max(1, min(m.Expected[i].To, to))
 		}
 	}
 }
@@ -214,6 +225,9 @@ func (m *Memory) Lacked(failure string, now time.Time) {
 	f.At, f.Until, f.Why = now, now.Add(min(firstLack<<min(f.Count-1, 10), mostLack)), brief(failure)
 	put(&m.Failed, capacity, f)
 }
+
+// Lacks reports whether the provider is left alone for want of capacity.
+func (m *Memory) Lacks(now time.Time) bool { return now.Before(m.Failed[capacity].Until) }
 
 // brief is as much of a failure's text as is remembered.
 func brief(s string) string {
@@ -327,6 +341,7 @@ func (m *Memory) rewind(now time.Time) {
 		past(&m.Draining[i].Since, now)
 	}
 	past(&m.Drifted, now)
+	past(&m.Asked, now)
 	m.Roll.rewind(past, now)
 	for i := range m.Expected {
 		past(&m.Expected[i].Until, now.Add(bootTime))

@@ -190,8 +190,13 @@ func (j *judgement) served() bool {
 }
 
 // dropSurge takes the surge of a roll that ended away: it is one more than wanted.
+// Where the provider picks who ends, it becomes a member as all others.
 func (j *judgement) dropSurge() {
 	s := j.c.surge
+	if !j.in.Terms.Victims {
+		j.m.Roll.Surge = ""
+		return
+	}
 	barred := j.d.Verdict != Keep || j.doubt != "" || j.bars[DirIn] != "" || j.in.Terms.Drift != "" || j.c.correlated(j.r.Warmup)
 	if s == nil || s.ID == "" || barred {
 		return
@@ -220,10 +225,10 @@ func (j *judgement) rememberRoll() {
 }
 
 // outdated are the members that were made by another template, as they are to go:
-// the sick, then the oldest.
+// the sick, then the oldest. Those that are kept stay as they are.
 func (j *judgement) outdated() []Member {
 	old := slices.Concat(j.c.unhealthy, j.c.booting, j.c.warm, j.c.young)
-	old = slices.DeleteFunc(old, func(m Member) bool { return m.Version == j.in.Terms.Version || j.m.IsSurge(m) })
+	old = slices.DeleteFunc(old, func(m Member) bool { return m.Version == j.in.Terms.Version || m.Kept || j.m.IsSurge(m) })
 	slices.SortStableFunc(old, func(a, b Member) int {
 		return cmp.Or(order(a)-order(b), a.Born.Compare(b.Born), cmp.Compare(a.Name, b.Name))
 	})

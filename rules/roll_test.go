@@ -175,7 +175,7 @@ func TestARollStopsByItselfAndTakesItsSurgeBack(t *testing.T) {
 		{"errors rise", worse, "keep 4 at_max", "errors got worse since it began"},
 		{"the new member is not of the new version", func(s *rollout) { s.in.Members[3].Version = "v0" }, "scale_in 3 roll_stopped web-4", "web-4 is of version v0, not v2"},
 		{"an operator takes the order back", func(s *rollout) { s.in.Roll = nil }, "scale_in 3 roll_stopped web-4", "stopped by an order"},
-		{"the provider takes no victims", func(s *rollout) { s.in.Terms.Victims = false }, "scale_in 3 roll_stopped web-4", "does not take the members to remove"},
+		{"the provider takes no victims", func(s *rollout) { s.in.Terms.Victims = false }, "keep 4 in_band", "does not take the members to remove"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := surged(t, 20)

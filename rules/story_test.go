@@ -201,7 +201,6 @@ func TestRefusals(t *testing.T) {
 		{"a pause without an end", func(s *story) { s.in.Pause = &Order{} }, Paused},
 		{"a rule that observes", func(s *story) { s.r.Mode = Observe }, Observing},
 		{"a pool that is configured dry", func(s *story) { s.in.DryRun = true }, DryRun},
-		{"a step in flight", func(s *story) { s.in.Open = "web-1" }, InFlight},
 		{"a provider that failed", func(s *story) { s.m.Ended(DirOut, "quota", epoch) }, ProviderBackoff},
 		{"a provider that failed the other way", func(s *story) { s.m.Ended(DirIn, "quota", epoch) }, ""},
 	} {

@@ -76,7 +76,7 @@ func (j *judgement) whyKept() Reason {
 // replace asks for the dead to be replaced, or for one member that has been sick
 // for longer than a warm-up. Many that turn sick at once are left alone.
 func (j *judgement) replace() {
-	victims := ids(j.c.dead)
+	victims := ids(j.replaceable(j.c.dead))
 	if len(victims)+j.m.Owed == 0 && !j.c.correlated(j.r.Warmup) {
 		victims = j.sick()
 		j.heals = len(victims) > 0
@@ -117,6 +117,12 @@ func (j *judgement) healed() []time.Time {
 	return j.m.Healed
 }
 
+// replaceable are those of the members that can be replaced: none where the
+// provider picks who ends, for it would pick others.
+func (j *judgement) replaceable(ms []Member) []Member {
+	return slices.DeleteFunc(slices.Clone(ms), func(m Member) bool { return m.Kept || !j.in.Terms.Victims })
+}
+
 // sick is the member that has been unhealthy, or has booted, for too long: the
 // longest, and none while another replacement has not had its warm-up.
 func (j *judgement) sick() []MemberID {
@@ -124,9 +130,9 @@ func (j *judgement) sick() []MemberID {
 		return nil
 	}
 	var out *Member
-	for i, m := range slices.Concat(j.c.unhealthy, j.c.booting) {
+	for _, m := range j.replaceable(slices.Concat(j.c.unhealthy, j.c.booting)) {
 		patience := j.r.Warmup
-		if i >= len(j.c.unhealthy) {
+		if m.State != Unhealthy {
 			patience = bootTime
 		}
 		if j.now.Sub(m.Since) >= patience && (out == nil || m.Since.Before(out.Since)) {
@@ -156,15 +162,24 @@ func (j *judgement) refuse() {
 		d.Refused = Observing
 	case j.in.DryRun:
 		d.Refused = DryRun
-	case j.in.Open != "":
-		d.Refused = InFlight
 	case j.in.Terms.Drift != "" && d.Verdict == Replace:
 		d.Refused = Drift
 	case j.now.Before(j.m.Failed[dir].Until):
 		d.Refused, d.Detail = ProviderBackoff, j.m.Failed[dir].tell()
-	case dir == DirOut && j.now.Before(j.m.Failed[capacity].Until):
-		d.Refused, d.Detail = ProviderBackoff, j.m.Failed[capacity].tell()
+	case dir == DirOut && j.m.Lacks(j.now):
+		j.doWithout()
 	}
+}
+
+// doWithout refuses growth for want of capacity. The dead are ended all the same,
+// which hands back what they hold at the provider, and are owed until it grows.
+func (j *judgement) doWithout() {
+	d, why := &j.d, j.m.Failed[capacity].tell()
+	if d.Verdict == Replace && len(d.Victims) > 0 && !j.heals {
+		d.Limits = append(d.Limits, Applied{ProviderBackoff, d.Size, d.Size, "the dead go, and are replaced later; left alone " + why})
+		return
+	}
+	d.Refused, d.Detail = ProviderBackoff, why
 }
 
 // tell says until when a provider is left alone, and why in its own words. A

@@ -158,7 +158,7 @@ func (l *loop) whyNoRoll() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.status.Terms
-	outdated := func(m rules.Member) bool { return m.Version != t.Version }
+	outdated := func(m rules.Member) bool { return m.Version != t.Version && !m.Kept }
 	switch {
 	case l.rule == nil:
 		return "it has no scale rule: write one, then its members can be replaced"

@@ -11,9 +11,14 @@ import (
 	"flyball/scaler/journal"
 )
 
-// patience is how long a member that was asked to end may take until it is asked
-// again; providers then end it the hard way.
-const patience = 10 * time.Second
+// A member that was asked to end is asked again after patience, and providers then
+// end it the hard way; after drainPatience where the provider drains it first,
+// which takes minutes. After that it is asked again ever more rarely.
+const (
+	patience      = 10 * time.Second
+	drainPatience = time.Minute
+	mostPatience  = 5 * time.Minute
+)
 
 // admitting is the direction of a step that asks the traffic alone: its failures
 // hold up no other.
@@ -85,21 +90,15 @@ func (s situation) carryOut(step *journal.Step, m *rules.Memory) {
 	case rules.Replace:
 		step.Verb, step.Victims = journal.Swap, s.d.Victims
 		need := len(step.Victims) + m.Owed
-		step.Names = s.names(need, m)
+		if m.Lacks(s.now) {
+			step.Verb = journal.Withdraw
+		} else {
+			step.Names = s.names(need, m)
+		}
 		m.Owed = need - len(step.Names)
 		m.Withdraw(step.Victims, s.now)
 	case rules.ScaleIn:
-		need := s.d.Size - s.d.To
-		let := min(need, m.Owed) // what is owed to a smaller pool need not be given
-		m.Owed -= let
-		step.Victims = s.d.Victims // a roll says who
-		if len(step.Victims) == 0 {
-			step.Victims = s.victims(need-let, m)
-		}
-		if len(step.Victims) > 0 {
-			step.Verb = journal.Withdraw
-		}
-		m.Withdraw(step.Victims, s.now)
+		s.shrink(step, m)
 	}
 	to := 0
 	if !s.terms.Names && len(step.Names) > 0 {
@@ -107,6 +106,30 @@ func (s situation) carryOut(step *journal.Step, m *rules.Memory) {
 		step.To = to
 	}
 	m.Expect(step.Names, to, s.now)
+}
+
+// shrink takes members out of rotation, to be ended when they have drained. A
+// provider that picks them itself is told the size.
+func (s situation) shrink(step *journal.Step, m *rules.Memory) {
+	need := s.d.Size - s.d.To
+	let := min(need, m.Owed) // what is owed to a smaller pool need not be given
+	m.Owed -= let
+	need -= let
+	switch {
+	case need == 0:
+	case !s.terms.Victims:
+		step.Verb, step.To = journal.Remove, max(0, s.provided(m)-need)
+		m.Shrunk(step.To)
+	default:
+		step.Victims = s.d.Victims // a roll says who
+		if len(step.Victims) == 0 {
+			step.Victims = s.victims(need, m)
+		}
+		if len(step.Victims) > 0 {
+			step.Verb = journal.Withdraw
+		}
+		m.Withdraw(step.Victims, s.now)
+	}
 }
 
 // provided is the size that a provider which takes no names has or was asked for:
@@ -144,13 +167,13 @@ func (s situation) takeBack(step *journal.Step, m *rules.Memory) bool {
 
 // victims picks whom to take out of rotation: the dead, the sick, those that boot,
 // then those of another template than the present one, then the oldest. The one
-// that a roll makes is not among them.
+// that a roll makes is not among them, nor are those that are kept.
 func (s situation) victims(n int, m *rules.Memory) []rules.MemberID {
 	rank := map[rules.State]int{rules.Dead: 0, rules.Unhealthy: 1, rules.Booting: 2, rules.Ready: 3}
 	in := slices.DeleteFunc(slices.Clone(s.members), func(x rules.Member) bool {
 		_, counts := rank[x.State]
 		_, out := m.DrainingSince(x.ID)
-		return !counts || out || m.IsSurge(x)
+		return !counts || out || x.Kept || m.IsSurge(x)
 	})
 	outdated := func(x rules.Member) int {
 		if x.Version == s.terms.Version {
@@ -197,19 +220,26 @@ func (s situation) insist(step *journal.Step, m *rules.Memory) bool {
 }
 
 // admit lets ready members in that nobody sends requests to yet, and, after a
-// start, all: what the traffic thinks of them may be of another life.
+// start, all: what the traffic thinks of them may be of another life. Who drains
+// and turns out not to be ours to end comes back.
 func (s situation) admit(step *journal.Step, m *rules.Memory) bool {
 	if s.now.Before(m.Failed[admitting].Until) {
 		return false
 	}
-	for _, x := range s.members {
-		if s.counted && x.State == rules.Ready && (x.Open == nil || !s.met) {
+	for _, x := range s.listed {
+		_, out := m.DrainingSince(x.ID)
+		unserved := s.counted && (x.Open == nil || !s.met)
+		if x.State == rules.Ready && (out && !s.endable(x) || !out && unserved) {
 			step.Victims = append(step.Victims, x.ID)
 		}
 	}
+	m.Admit(step.Victims)
 	step.Verb = journal.Admit
 	return len(step.Victims) > 0
 }
+
+// endable reports whether it is for us to end a member.
+func (s situation) endable(x rules.Member) bool { return s.terms.Victims && !x.Kept }
 
 // remove ends the members that have drained, and asks again about those that
 // take too long to end.
@@ -218,19 +248,22 @@ func (s situation) remove(step *journal.Step, m *rules.Memory) {
 	if s.now.Before(m.Failed[rules.DirIn].Until) {
 		return
 	}
-	unsure := m.Unsure()
+	unsure, late := m.Unsure(), s.late(m)
 	for _, x := range s.members {
-		if slices.Contains(unsure, x.ID) {
+		if slices.Contains(unsure, x.ID) || !s.endable(x) {
 			continue
 		}
 		_, out := m.DrainingSince(x.ID)
 		drained := x.State == rules.Draining && s.drained(x) && s.d.Verdict != rules.ScaleOut
-		if drained || x.State == rules.Dead && out || x.State == rules.Leaving && s.now.Sub(x.Since) > patience {
+		if drained || x.State == rules.Dead && out || slices.Contains(late, x.ID) {
 			step.Victims = append(step.Victims, x.ID)
 		}
 	}
 	if len(step.Victims) == 0 {
 		return
+	}
+	if len(late) > 0 {
+		m.Asked = s.now
 	}
 	step.Verb, step.To = journal.Remove, s.d.Size
 	if !s.terms.Names {
@@ -240,8 +273,30 @@ func (s situation) remove(step *journal.Step, m *rules.Memory) {
 	}
 }
 
+// late are the members that take too long to end, if it is time to ask again.
+func (s situation) late(m *rules.Memory) []rules.MemberID {
+	first := patience
+	if s.terms.Drains {
+		first = drainPatience
+	}
+	var out []rules.MemberID
+	due := false
+	for _, x := range s.members {
+		took := s.now.Sub(x.Since)
+		if x.State != rules.Leaving || took <= first || !s.endable(x) {
+			continue
+		}
+		out = append(out, x.ID)
+		due = due || s.now.Sub(m.Asked) >= min(max(first, took/2), mostPatience)
+	}
+	if !due {
+		return nil
+	}
+	return out
+}
+
 // drained reports whether a member out of rotation has nothing left to do, or no
-// time left to do it.
+// time left to do it. Where nobody counts, it has all its time.
 func (s situation) drained(x rules.Member) bool {
 	return x.Open != nil && *x.Open == 0 || s.now.Sub(x.Since) >= s.drain
 }

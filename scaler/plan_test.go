@@ -125,3 +125,60 @@ func TestStepIDsFitEveryProvider(t *testing.T) {
 		}
 	}
 }
+
+// asks are the ages, in seconds, at which a member that leaves is asked to end again.
+func asks(terms rules.Terms, until int) (ages []int) {
+	var m rules.Memory
+	for age := range until {
+		x := rules.Member{ID: "web-1", Name: "web-1", State: rules.Leaving, Since: noon}
+		now := noon.Add(time.Duration(age) * time.Second)
+		s := situation{d: rules.Decision{Pool: "web", Verdict: rules.Keep}, members: []rules.Member{x}, listed: []rules.Member{x}, terms: terms, steady: true, now: now}
+		if step := plan(s, &m); step.Verb == journal.Remove {
+			ages = append(ages, age)
+		}
+	}
+	return ages
+}
+
+func TestAMemberThatTakesLongToLeaveIsAskedAgainEverMoreRarely(t *testing.T) {
+	if got := fmt.Sprint(asks(rules.Terms{Victims: true}, 1000)); got != "[11 22 44 88 176 352 652 952]" {
+		t.Errorf("asked at %s", got)
+	}
+	if got := fmt.Sprint(asks(rules.Terms{Victims: true, Drains: true}, 1000)); got != "[61 122 244 488 788]" {
+		t.Errorf("where the provider drains, asked at %s", got)
+	}
+}
+
+func TestAllThatTakeTooLongAreAskedAgainTogether(t *testing.T) {
+	m := rules.Memory{Asked: noon.Add(-15 * time.Second)}
+	s := situation{d: rules.Decision{Pool: "web", Verdict: rules.Keep}, members: crew("web-1:leaving web-2:leaving web-3:leaving"), terms: can, steady: true, now: noon}
+	s.members[0].Since, s.members[2].Since = noon.Add(-time.Hour), noon.Add(-5*time.Second)
+	s.members[1].Since = noon.Add(-12 * time.Second)
+	if got := sketch(plan(s, &m)); got != "remove / web-1 web-2" || !m.Asked.Equal(noon) {
+		t.Errorf("planned %q, asked at %s", got, m.Asked)
+	}
+	if got := sketch(plan(s, &m)); got != " " {
+		t.Errorf("planned %q at once again", got)
+	}
+}
+
+func TestADeadMemberGoesAndIsOwedWhileThereIsNoCapacity(t *testing.T) {
+	var m rules.Memory
+	m.Lacked("quota", noon)
+	s := situation{
+		d:       rules.Decision{Pool: "web", Verdict: rules.Replace, Size: 2, To: 2, Victims: []rules.MemberID{"web-1"}},
+		members: crew("web-1:dead web-2:ready:0"), terms: can, steady: true, now: noon,
+	}
+	if got := sketch(plan(s, &m)); got != "withdraw / web-1" || m.Owed != 1 || len(m.Expected) > 0 {
+		t.Errorf("planned %q, owes %d, expects %v", got, m.Owed, m.Expected)
+	}
+	s.d = rules.Decision{Pool: "web", Verdict: rules.Replace, Size: 2, To: 2, Refused: rules.ProviderBackoff}
+	if got := sketch(plan(s, &m)); got != "remove / web-1" {
+		t.Errorf("then planned %q", got)
+	}
+	s.members, s.now = crew("web-2:ready:0"), noon.Add(time.Hour)
+	s.d.Refused = ""
+	if got := sketch(plan(s, &m)); got != "replace web-3" || m.Owed != 0 {
+		t.Errorf("with capacity planned %q, owes %d", got, m.Owed)
+	}
+}

@@ -28,8 +28,9 @@ type Pool interface {
 	// the size to the step's To.
 	Grow(ctx context.Context, s journal.Step) error
 	// Remove asks the step's Victims to end and forgets the dead among them; where
-	// the terms take no victims, it sets the size to the step's To. Asked again
-	// about a member that is leaving for too long, it ends it the hard way.
+	// the terms take no victims, the step has none, nobody was withdrawn for it, and
+	// it sets the size to the step's To. Asked again about a member that is leaving
+	// for too long, it ends it the hard way. One that is Kept is never asked about.
 	Remove(ctx context.Context, s journal.Step) error
 }
 
@@ -39,7 +40,9 @@ type Traffic interface {
 	Admit(ctx context.Context, ms []rules.Member) error
 	// Withdraw takes members out of rotation: they get no new request.
 	Withdraw(ctx context.Context, ms []rules.Member) error
-	// Open counts requests in progress per member; one that is absent is unknown.
+	// Open counts requests in progress per member. A number below 0 means that the
+	// member is in rotation and nobody counts; one that is absent is unknown, and so
+	// is whether it is in rotation.
 	Open(ctx context.Context) (map[rules.MemberID]int, error)
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"flyball/collector/elastic"
-	"flyball/rules"
 )
 
 // errUnwell means that the doctor found something.
@@ -64,9 +63,5 @@ func examine(ctx context.Context, w io.Writer, c Config) error {
 	if err != nil {
 		return err
 	}
-	same := make([]rules.Finding, 0, len(found))
-	for _, f := range found {
-		same = append(same, rules.Finding(f))
-	}
-	return tell(w, "elasticsearch", same)
+	return tell(w, "elasticsearch", found)
 }

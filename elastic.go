@@ -47,7 +47,8 @@ for those whose user may not write templates.`,
 				}
 				return nil
 			}
-			report, err := elastic.SetUp(cmd.Context(), *c.Elasticsearch, version, slog.New(slog.NewTextHandler(io.err, nil)))
+			log := slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+			report, err := elastic.SetUp(cmd.Context(), *c.Elasticsearch, version, log)
 			for _, r := range report.Results {
 				fmt.Fprintln(out, r)
 			}

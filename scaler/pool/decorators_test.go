@@ -102,6 +102,36 @@ func booting() *pooltest.Fake {
 	return f
 }
 
+func TestAMemberThatTheProviderCallsReadyBootsUntilItSaysSoItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAnswers()
+		f := pooltest.NewFake(time.Now, terms) // whose members are ready by themselves, as active machines of a cloud
+		r := asking(f, a, filepath.Join(t.TempDir(), "ready.state"))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		pooltest.Look(t, r) // the first look is over
+		addr := pooltest.Grow(t, r, "web-1")[0].Addr
+		a.set(addr, true, false)
+		time.Sleep(time.Minute) // of the bubble
+		if raw := pooltest.Look(t, f)[0]; raw.State != rules.Ready {
+			t.Fatalf("the provider says %s", raw.State)
+		}
+		if m := pooltest.Look(t, r)[0]; m.State != rules.Booting {
+			t.Errorf("a member that never answered is %s", m.State)
+		}
+		a.set(addr, false, false)
+		time.Sleep(2 * time.Second)
+		if m := pooltest.Look(t, r)[0]; m.State != rules.Ready {
+			t.Errorf("a member that answers is %s", m.State)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestMemberIsWhatItSaysOfItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAnswers()

@@ -28,10 +28,10 @@ const (
 const awaited = time.Hour
 
 // drift knows who was there and who was asked to end, and so sees what others did to
-// the pool. A list from which half of the members or more have vanished, and at least
-// two, or all, without our asking, is drift: it may be the list that is wrong, and
-// nothing is done until it is whole again, or has said the same for long enough. What
-// is less than that is told, and taken as it is.
+// the pool. A list from which more than a third of the members have vanished, and at
+// least two, or all, without our asking, is drift: it may be the list that is wrong
+// (half of seven is three or four), and nothing is done until it is whole again, or has
+// said the same for long enough. What is less than that is told, and taken as it is.
 //
 // Members are known by their names, for a provider may make one anew under its name.
 // A pool that takes no victims chooses itself who ends: there somebody is missed only
@@ -196,7 +196,7 @@ func (d *drift) doubtful(missed []string, ms []rules.Member, terms rules.Terms) 
 	if !terms.Victims && d.known.Ordered == 0 {
 		return len(ms) == 0
 	}
-	return len(missed) >= 2 && 2*len(missed) >= there || len(ms) == 0
+	return len(missed) >= 2 && 3*len(missed) > there || len(ms) == 0
 }
 
 // doubt says why a list is not believed; "" if it has said the same for long enough.

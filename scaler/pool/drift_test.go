@@ -282,7 +282,7 @@ func playDrift(t *testing.T, dice *rand.Rand) {
 				lacking--
 			}
 		}
-		want := lacking >= 2 && 2*lacking >= len(there) || len(ms) == 0 && lacking > 0
+		want := lacking >= 2 && 3*lacking > len(there) || len(ms) == 0 && lacking > 0
 		if got := terms.Drift != ""; got != want {
 			t.Fatalf("%d of %d lack in a list of %d: drift %q", lacking, len(there), len(ms), terms.Drift)
 		}

@@ -77,10 +77,15 @@ func (r *ready) Look(ctx context.Context) ([]rules.Member, rules.Terms, error) {
 	defer r.mu.Unlock()
 	out := slices.Clone(ms)
 	for i, m := range out {
-		if h := r.health[m.ID]; h != nil && h.State != rules.Booting {
+		h := r.health[m.ID]
+		switch {
+		case h == nil: // it is dead or leaving
+		case h.State != rules.Booting:
 			out[i].State, out[i].Since = h.State, h.Since
+		case m.State != rules.Booting: // the provider says active; it has not said so itself
+			out[i].State, out[i].Since = rules.Booting, h.Since
 		}
-		if h := r.health[m.ID]; h != nil && h.failed > 0 {
+		if h != nil && h.failed > 0 {
 			out[i].Note = strings.TrimPrefix(m.Note+", "+h.why, ", ")
 		}
 	}

@@ -162,6 +162,9 @@ func (p *Pool) Run(ctx context.Context) error {
 	return p.ready.Run(ctx)
 }
 
+// mostPace is how far apart Sweep asks again in the end: clouds count what is asked.
+const mostPace = 5 * time.Second
+
 // Sweep ends every member and the balancer, and returns when they are gone. Open
 // requests may finish first.
 func (p *Pool) Sweep(ctx context.Context) error {
@@ -169,9 +172,7 @@ func (p *Pool) Sweep(ctx context.Context) error {
 	if p.traffic != nil {
 		errs = append(errs, p.traffic.Stop(ctx))
 	}
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	for pace := 20 * time.Millisecond; ; pace = min(2*pace, mostPace) {
 		ms, _, err := p.all.Look(ctx)
 		if err != nil || len(ms) == 0 {
 			return errors.Join(append(errs, err)...)
@@ -179,10 +180,8 @@ func (p *Pool) Sweep(ctx context.Context) error {
 		if err := p.all.Remove(ctx, journal.Step{ID: "sweep", Verb: journal.Remove, Victims: ids(ms)}); err != nil {
 			return errors.Join(append(errs, err)...)
 		}
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, pace) {
 			return errors.Join(append(errs, fmt.Errorf("sweep: %d members are left: %w", len(ms), ctx.Err()))...)
-		case <-tick.C:
 		}
 	}
 }

@@ -62,6 +62,9 @@ func liveAndCalm(t *testing.T, seed uint64) {
 		w.drifts = 0.02
 	}
 	w.nameless = seed%4 == 1 && seed%5 > 0
+	if seed%6 == 2 {
+		w.keeps = "web-2"
+	}
 	r := shareRule()
 	l := w.life(r)
 	for i := range 120 {
@@ -109,6 +112,9 @@ func (w *world) check(t *testing.T, seed uint64, r *rules.Scale) {
 		}
 	}
 	for _, m := range w.members {
+		if m.Kept && (m.State == rules.Leaving || w.out[m.ID]) {
+			t.Errorf("seed %d: %s is kept, is %s, out of rotation %t", seed, m.Name, m.State, w.out[m.ID])
+		}
 		if m.State == rules.Leaving && !w.out[m.ID] && w.known[m.ID] {
 			t.Errorf("seed %d: %s was ended in rotation", seed, m.Name)
 		}
@@ -123,6 +129,11 @@ func (w *world) check(t *testing.T, seed uint64, r *rules.Scale) {
 func (w *world) calm(t *testing.T, l *loop, r *rules.Scale, seed uint64) {
 	t.Helper()
 	w.failing, w.lost, w.dying, w.sick, w.silent, w.crash, w.sold, w.drifts = 0, 0, 0, 0, 0, 0, 0, 0
+	for i, m := range w.members {
+		if m.Kept && m.State == rules.Unhealthy { // nobody replaces it
+			w.members[i].State, w.members[i].Since = rules.Ready, w.now
+		}
+	}
 	if m, _, _ := w.journal.recall("web"); m.Failed["capacity"].Until.After(w.now) {
 		w.pass(30 * time.Minute)
 	}
@@ -177,7 +188,7 @@ func (w *world) rollOut(t *testing.T, l *loop, r *rules.Scale, seed uint64) *loo
 		t.Errorf("seed %d: the roll did not come to its end: %+v, %s", seed, m.Roll, w.names())
 	}
 	for _, x := range w.members {
-		if x.Version != w.version && x.State != rules.Leaving && !w.out[x.ID] {
+		if x.Version != w.version && !x.Kept && x.State != rules.Leaving && !w.out[x.ID] {
 			t.Errorf("seed %d: %s is of version %q, not %q", seed, x.Name, x.Version, w.version)
 		}
 	}

@@ -44,6 +44,7 @@ type world struct {
 
 	nameless bool      // it takes a size and no names, and names members as it likes
 	serial   int       // of the last that it named
+	keeps    string    // name of the member that is never to be ended
 	version  string    // of members made from now on
 	drift    time.Time // until when the list lies
 
@@ -108,7 +109,7 @@ func (w *world) pass(d time.Duration) {
 		switch {
 		case m.State == rules.Booting && w.now.Sub(m.Since) >= w.boot:
 			m.State, m.Since = rules.Ready, w.now
-		case m.State == rules.Ready && w.chance(w.dying):
+		case m.State == rules.Ready && w.chance(w.dying) && !m.Kept:
 			m.State, m.Since = rules.Dead, w.now
 		case m.State == rules.Ready && w.chance(w.sick):
 			m.State, m.Since = rules.Unhealthy, w.now
@@ -170,7 +171,7 @@ func (w *world) Grow(_ context.Context, s journal.Step) error {
 func (w *world) make(names []string) {
 	for _, n := range names {
 		if !slices.ContainsFunc(w.members, func(m rules.Member) bool { return m.Name == n }) {
-			w.members = append(w.members, rules.Member{ID: rules.MemberID(n), Name: n, State: rules.Booting, Since: w.now, Born: w.now, Version: w.version})
+			w.members = append(w.members, rules.Member{ID: rules.MemberID(n), Name: n, State: rules.Booting, Since: w.now, Born: w.now, Version: w.version, Kept: n == w.keeps})
 		}
 	}
 }

@@ -136,7 +136,7 @@ func (p *droplets) member(d godo.Droplet) rules.Member {
 		m.Version = b.version
 	}
 	if d.ID == p.self() {
-		m.Note += ", Flyball runs on it"
+		m.Kept, m.Note = true, m.Note+", Flyball runs on it"
 	}
 	if note != "" {
 		m.Note += ", " + note

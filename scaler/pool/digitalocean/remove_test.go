@@ -108,7 +108,7 @@ func TestTheDropletThatFlyballRunsOnIsNeverEnded(t *testing.T) {
 			t.Errorf("it is asked to end: %v", err)
 		}
 		c.gone(p, ms[1].ID)
-		if left := c.look(p); len(left) != 1 || left[0].State != rules.Ready || !strings.Contains(left[0].Note, "Flyball runs on it") {
+		if left := c.look(p); len(left) != 1 || left[0].State != rules.Ready || !left[0].Kept || !strings.Contains(left[0].Note, "Flyball runs on it") {
 			t.Errorf("members are %+v", left)
 		}
 	})

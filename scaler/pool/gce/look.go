@@ -33,7 +33,7 @@ func (p *Pool) Look(ctx context.Context) ([]rules.Member, rules.Terms, error) {
 	if err != nil {
 		return nil, rules.Terms{}, err
 	}
-	return p.members(s), p.terms(s), nil
+	return p.keep(ctx, s, p.members(s)), p.terms(s), nil
 }
 
 // members are those of a snapshot, sorted by name.

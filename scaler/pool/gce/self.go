@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,14 +43,23 @@ func readSelf(ctx context.Context, through http.RoundTripper) uint64 {
 	return id
 }
 
-// here reports whether Flyball runs on an instance. It is asked for once, before a
-// member is ended for the first time, and only where the instances are Google's own.
+// here reports whether Flyball runs on an instance. It is asked for once, at the first
+// look, and only where the instances are Google's own.
 func (p *Pool) here(ctx context.Context, m *compute.ManagedInstance) bool {
 	if p.cfg.Endpoint != defaultEndpoint {
 		return false
 	}
 	p.selfOnce.Do(func() { p.self = readSelf(context.WithoutCancel(ctx), p.base) })
 	return m.Id != 0 && m.Id == p.self
+}
+
+// keep marks the member that Flyball runs on, which is never ended.
+func (p *Pool) keep(ctx context.Context, s *snapshot, ms []rules.Member) []rules.Member {
+	at := slices.IndexFunc(s.members, func(m *compute.ManagedInstance) bool { return p.here(ctx, m) })
+	for i := range ms {
+		ms[i].Kept = at >= 0 && ms[i].ID == idOf(s.members[at])
+	}
+	return ms
 }
 
 // findSelf tells whether Flyball runs on a member of the pool that it resizes.

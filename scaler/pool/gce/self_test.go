@@ -50,6 +50,9 @@ func TestTheMemberThatFlyballRunsOnIsNeverEnded(t *testing.T) {
 			t.Errorf("Remove: %v", err)
 		}
 		time.Sleep(time.Minute)
+		if left, _ := c.look(); len(left) != 1 || !left[0].Kept {
+			t.Errorf("members are %+v, want one that is kept", left)
+		}
 		if got := c.names(); got != "web-1" || m.asked != 1 {
 			t.Errorf("members are %s, and the machine was asked %d times who it is", got, m.asked)
 		}

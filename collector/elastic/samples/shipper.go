@@ -216,12 +216,12 @@ func (s *Shipper) round(ctx context.Context) error {
 		if err := s.mend(ctx); err != nil {
 			return err
 		}
+		s.reader.cache.sweep(time.UnixMilli(s.ledger.get().Cursor)) // series come and go by the time of what is sent
 		if !more {
 			break
 		}
 	}
 	s.tellAged()
-	s.reader.cache.sweep(s.o.Now())
 	return nil
 }
 

@@ -127,6 +127,24 @@ func TestProblemsTellNoSecret(t *testing.T) {
 	}
 }
 
+// TestTheSchemaSaysWhatItSaid shows in a diff of its file what editors are told anew.
+func TestTheSchemaSaysWhatItSaid(t *testing.T) {
+	const file = "testdata/config/flyball.schema.json"
+	got := configSchema()
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("the schema differs; go test -run %s -update writes it anew (-want +got):\n%s", t.Name(), diff)
+	}
+}
+
 // schema compiles a published schema.
 func schema(t *testing.T, b []byte) *jsonschema.Schema {
 	t.Helper()

@@ -45,9 +45,8 @@ func (c Config) withDefaults() Config {
 func (c *Config) Resolve(dir string) {
 	if len(c.Command) > 0 && strings.Contains(c.Command[0], "/") && !filepath.IsAbs(c.Command[0]) {
 		c.Command = slices.Clone(c.Command)
-		c.Command[0] = filepath.Join(dir, c.Command[0])
-		if abs, err := filepath.Abs(c.Command[0]); err == nil {
-			c.Command[0] = abs
+		if c.Command[0] = filepath.Join(dir, c.Command[0]); !strings.Contains(c.Command[0], "/") {
+			c.Command[0] = "./" + c.Command[0] // in the working folder, and not in PATH
 		}
 	}
 }

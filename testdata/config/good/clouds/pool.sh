@@ -1,0 +1,2 @@
+#!/bin/sh
+echo '{"terms": {"names": true, "victims": true}}'

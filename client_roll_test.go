@@ -33,6 +33,13 @@ func drifting(p *scaler.PoolStatus) {
 	p.Decision.Reason, p.Decision.Limits = rules.Drift, []rules.Applied{{Name: rules.Drift, From: 6, To: 3, Because: "3 of 6 Droplets are gone, and flyball deleted none"}}
 }
 
+// keeping has a member that Flyball runs on, at a balancer that counts no requests.
+func keeping(p *scaler.PoolStatus) {
+	uncounted := -1
+	p.Members[0].Kept, p.Members[0].Open, p.Members[0].Note = true, &uncounted, "s-1vcpu-1gb"
+	p.Members[1].Kept, p.Members[1].Version = true, p.Terms.Version
+}
+
 func ordered(p *scaler.PoolStatus) { p.Decision.Roll = nil }
 
 func rolledOut(p *scaler.PoolStatus) {

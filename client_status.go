@@ -232,7 +232,7 @@ func printMembers(w io.Writer, st scaler.Status, p scaler.PoolStatus) error {
 	rows := [][]string{{"MEMBER", "STATE", "FOR", "AGE", "IN FLIGHT", "ADDRESS", "NOTE"}}
 	for _, m := range p.Members {
 		open, age := "-", "-"
-		if m.Open != nil {
+		if m.Open != nil && *m.Open >= 0 {
 			open = strconv.Itoa(*m.Open)
 		}
 		if !m.Born.IsZero() {
@@ -245,14 +245,19 @@ func printMembers(w io.Writer, st scaler.Status, p scaler.PoolStatus) error {
 
 // note is what is to be known of a member.
 func note(m rules.Member, t *rules.Terms) string {
-	if t == nil || t.Version == "" || m.Version == t.Version {
-		return m.Note
+	var all []string
+	if t != nil && t.Version != "" && m.Version == "" {
+		all = append(all, "version unknown")
+	} else if t != nil && t.Version != "" && m.Version != t.Version {
+		all = append(all, "version "+m.Version)
 	}
-	older := "version unknown"
-	if m.Version != "" {
-		older = "version " + m.Version
+	if m.Kept {
+		all = append(all, "never ended")
 	}
-	return strings.TrimSuffix(older+", "+m.Note, ", ")
+	if m.Note != "" {
+		all = append(all, m.Note)
+	}
+	return strings.Join(all, ", ")
 }
 
 func dash(s string) string {

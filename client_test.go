@@ -157,6 +157,7 @@ func TestCommandsPrintWhatTheServiceAnswers(t *testing.T) {
 		"status_roll_ordered":        {"status", map[string]any{"GET /status": rolled(ordered)}},
 		"status_roll_stopped":        {"status web", map[string]any{"GET /status": rolled(halted)}},
 		"status_roll_done":           {"status web", map[string]any{"GET /status": rolled(rolledOut)}},
+		"status_kept":                {"status web", map[string]any{"GET /status": rolled(keeping)}},
 		"status_drift":               {"status web", map[string]any{"GET /status": rolled(drifting)}},
 		"status_no_pools":            {"status", map[string]any{"GET /status": scaler.Status{Version: "0.1.0", Started: clientNow, Now: clientNow}}},
 		"status_json":                {"status --json", map[string]any{"GET /status": scaler.Status{Version: "0.1.0", Started: clientNow, Now: clientNow}}},

@@ -75,6 +75,10 @@ func TestADropletThatWasMadeTwiceIsToldAndTheYoungerRemoved(t *testing.T) {
 		if len(ms) != 2 || ms[0].State != rules.Booting || ms[1].State != rules.Leaving || !strings.Contains(ms[1].Note, "made twice") {
 			t.Fatalf("members are %+v, want an elder that boots and a younger that leaves", ms)
 		}
+		time.Sleep(time.Minute)
+		if again := c.look(p); !again[1].Since.Equal(ms[1].Since) {
+			t.Errorf("the younger leaves since %s, and a minute later since %s: it would never be late", ms[1].Since, again[1].Since)
+		}
 		c.until("the younger is gone", func() bool {
 			if err := c.remove(p, ms[1].ID); err != nil {
 				t.Fatal(err)

@@ -75,13 +75,13 @@ func (p *droplets) members(ds []godo.Droplet) []rules.Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	ms := []rules.Member{}
-	for _, d := range p.whole(ds) {
-		ms = append(ms, p.member(d))
-	}
-	for i, m := range ms { // sorted by name, the elder first
+	for i, d := range p.whole(ds) { // by name, the elder first
+		m := p.member(d)
 		if i > 0 && m.Name == ms[i-1].Name && m.State != rules.Leaving {
-			p.duplicate(&ms[i], ms[i-1])
+			p.duplicate(d.ID, &m, ms[i-1])
 		}
+		m.Since = p.sinceWhen(d.ID, m)
+		ms = append(ms, m)
 	}
 	return ms
 }
@@ -109,7 +109,7 @@ func (p *droplets) whole(ds []godo.Droplet) []godo.Droplet {
 	return all
 }
 
-// member is a Droplet as a member; the caller has the lock.
+// member is a Droplet as a member, but since when it is so; the caller has the lock.
 func (p *droplets) member(d godo.Droplet) rules.Member {
 	m := rules.Member{
 		ID: rules.MemberID(strconv.Itoa(d.ID)), Name: d.Name, Addr: addrOf(d, p.cfg.Address, p.cfg.Port),
@@ -141,7 +141,6 @@ func (p *droplets) member(d godo.Droplet) rules.Member {
 	if note != "" {
 		m.Note += ", " + note
 	}
-	m.Since = p.sinceWhen(d.ID, m)
 	return m
 }
 
@@ -165,13 +164,10 @@ func (p *droplets) sinceWhen(id int, m rules.Member) time.Time {
 // duplicate makes the younger of two members of one name one that leaves: it is not
 // capacity, and the loop asks for its end again, and so removes it. The caller has
 // the lock.
-func (p *droplets) duplicate(m *rules.Member, elder rules.Member) {
+func (p *droplets) duplicate(id int, m *rules.Member, elder rules.Member) {
 	m.State = rules.Leaving
 	m.Note += fmt.Sprintf(", made twice: %s is droplet %s, and this one is removed", m.Name, elder.ID)
-	id, _ := strconv.Atoi(string(m.ID))
-	if was := p.since[id]; was.state != rules.Leaving {
+	if p.since[id].state != rules.Leaving {
 		p.log.Warn("a member was made twice; the younger is removed", "member", m.Name, "elder", elder.ID, "younger", m.ID)
-		p.since[id] = stateSince{rules.Leaving, p.now().UTC()}
 	}
-	m.Since = p.since[id].at
 }

@@ -23,6 +23,11 @@ const (
 	doubtedLooks = 10
 )
 
+// A member that came less than lag ago and is missed, while this program runs for less
+// than that, may only not be listed yet: who knew better than the list that it was made
+// was the program before this one.
+const lag = time.Minute
+
 // awaited is how long a name that was asked for is waited for: one that comes later
 // was asked for by nobody.
 const awaited = time.Hour
@@ -42,6 +47,7 @@ type drift struct {
 	now   func() time.Time
 	log   *slog.Logger
 	count func(what string)
+	begun time.Time     // when this program began
 	turn  chan struct{} // held by a look: an older list must not be compared after a newer one
 
 	mu    sync.Mutex
@@ -64,6 +70,7 @@ type known struct {
 type seen struct {
 	ID    rules.MemberID `json:"id"`
 	Ended bool           `json:"ended,omitempty"` // it was asked to end, by us or by others
+	Came  time.Time      `json:"came,omitzero"`   // when it was listed first
 }
 
 // What happens behind our back, as it is counted.
@@ -75,7 +82,8 @@ const (
 
 func newDrift(p scaler.Pool, name, file string, env Env) *drift {
 	d := &drift{
-		Pool: p, file: file, now: env.Now, log: env.Log.With("pool", name), count: func(string) {}, turn: make(chan struct{}, 1),
+		Pool: p, file: file, now: env.Now, log: env.Log.With("pool", name), count: func(string) {},
+		begun: env.Now(), turn: make(chan struct{}, 1),
 		known: known{Members: map[string]seen{}, Awaited: map[string]time.Time{}},
 	}
 	if env.Metrics != nil {
@@ -156,6 +164,9 @@ func (d *drift) compare(ms []rules.Member, terms rules.Terms) string {
 		listed[m.Name] = m
 	}
 	missed := d.missed(listed)
+	if young := d.young(missed); len(young) > 0 {
+		return fmt.Sprintf("%s came less than %s ago and vanished from the provider's list, which may lag", shortened(young), lag)
+	}
 	if d.doubtful(missed, ms, terms) {
 		if text := d.doubt(missed); text != "" {
 			return text
@@ -180,6 +191,15 @@ func (d *drift) missed(listed map[string]rules.Member) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// young are those of the missed who may only not be listed yet.
+func (d *drift) young(missed []string) []string {
+	now := d.now()
+	if now.Sub(d.begun) >= lag {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(missed), func(n string) bool { return now.Sub(d.known.Members[n].Came) >= lag })
 }
 
 // doubtful reports whether so many are missed that the list may be wrong.
@@ -263,7 +283,10 @@ func (d *drift) learn(listed map[string]rules.Member) bool {
 	}
 	for n, m := range listed {
 		old, before := d.known.Members[n]
-		is := seen{ID: m.ID, Ended: m.State == rules.Leaving || old.Ended && old.ID == m.ID}
+		is := seen{ID: m.ID, Ended: m.State == rules.Leaving || old.Ended && old.ID == m.ID, Came: old.Came}
+		if old.ID != m.ID {
+			is.Came = d.now().UTC().Round(0)
+		}
 		if !before || is != old {
 			d.known.Members[n] = is
 			changed = true

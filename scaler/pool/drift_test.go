@@ -39,7 +39,37 @@ func lookingFor(t *testing.T, terms rules.Terms) (*hiding, func() *drift, *Metri
 	h := &hiding{Fake: pooltest.NewFake(time.Now, terms)}
 	file := filepath.Join(t.TempDir(), "pools", "web", "drift.state")
 	m := NewMetrics(prometheus.NewRegistry())
-	return h, func() *drift { return newDrift(h, "web", file, Env{Metrics: m}.withDefaults()) }, m
+	return h, func() *drift {
+		d := newDrift(h, "web", file, Env{Metrics: m}.withDefaults())
+		d.begun = time.Now().Add(-lag) // it runs for a while
+		return d
+	}, m
+}
+
+func TestAfterARestartAMemberThatCameJustNowIsNotTakenForGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, again, _ := lookingFor(t, terms)
+		d := again()
+		pooltest.Grow(t, d, numbered(5)...)
+		time.Sleep(10 * time.Minute) // of the bubble
+		pooltest.Grow(t, d, "web-06")
+		h.hidden = []string{"web-06"} // the list lags, and who knew better was killed
+		d = again()
+		d.begun = time.Now()
+		time.Sleep(20 * time.Second)
+		if got := told(t, d); !strings.Contains(got, "web-06 came less than 1m0s ago") {
+			t.Errorf("drift %q", got)
+		}
+		h.hidden = []string{"web-02"}
+		if got := told(t, d); got != "" {
+			t.Errorf("one that was there for long is gone: drift %q", got)
+		}
+		h.hidden = []string{"web-06"}
+		time.Sleep(lag)
+		if got := told(t, d); got != "" {
+			t.Errorf("after %s: drift %q", lag, got)
+		}
+	})
 }
 
 // told is the drift that a look tells.

@@ -16,9 +16,9 @@ import (
 )
 
 var (
-	howMany = flag.Int("runs", 0, "how many runs of chaos are done; 0: FLYBALL_CHAOS, or a sample")
-	oneSeed = flag.Int64("seed", -1, "seed of the first run")
-	oneKind = flag.String("kind", "", "of the pools; all, if it is not said")
+	howMany = flag.Int("chaos.runs", 0, "how many runs of chaos are done; 0: FLYBALL_CHAOS, or a sample")
+	oneSeed = flag.Int64("chaos.seed", -1, "seed of the first run")
+	oneKind = flag.String("chaos.kind", "", "of the pools; all, if it is not said")
 )
 
 // runs is how many runs are done.
@@ -91,7 +91,7 @@ func run(t *testing.T, sum *tally, kind string, seed uint64) bool {
 			w.live(sum)
 			sum.add(w)
 			if t.Failed() {
-				t.Logf("again: go test ./scaler/pool/chaos -run Chaos -runs 1 -seed %d -kind %s -v", seed, kind)
+				t.Logf("again: go test ./scaler/pool/chaos -run Chaos -chaos.runs 1 -chaos.seed %d -chaos.kind %s -v", seed, kind)
 			}
 		})
 	})

@@ -5,7 +5,7 @@
 // A run is made by its seed alone. A bounded sample of runs is part of the ordinary
 // tests; `make chaos` does ten thousand, and
 //
-//	go test ./scaler/pool/chaos -run Chaos -runs 1 -seed 4711 -v
+//	go test ./scaler/pool/chaos -run Chaos -chaos.runs 1 -chaos.seed 4711 -v
 //
 // does one again, with all that was said. The package also names, for each of the
 // failure modes that a pool in a cloud has, the test that holds it.

@@ -6,7 +6,7 @@ SHELL := bash
 .SILENT:
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help build run servers test check fuzz bench vuln clean
+.PHONY: help build run servers test check fuzz chaos live-do live-gce bench vuln clean
 
 # What may be set: the version of a release; the arguments of `make run`; how long
 # each fuzz target and each Go benchmark runs.
@@ -14,6 +14,17 @@ VERSION ?=
 ARGS ?=
 FUZZTIME ?= 10s
 BENCHTIME ?= 1s
+
+# How many runs `make chaos` plays. For the trials on a real cloud: the file with the
+# token of DigitalOcean; the key of a service account, and an empty group of Google's
+# with what one of its machines costs an hour.
+RUNS ?= 10000
+TOKEN_FILE ?=
+CREDENTIALS_FILE ?=
+PROJECT ?=
+ZONE ?=
+GROUP ?=
+PRICE ?= 0
 
 # What is shipped needs no C library. Build and checks compile alike, so that they
 # share one build cache; the race detector needs cgo, and with it a C compiler.
@@ -25,7 +36,7 @@ lint := tool -modfile=$(CURDIR)/deploy/tools/lint/go.mod
 progress := $(CURDIR)/deploy/tools/progress.sh
 
 help: ## show this help
-	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/flyball and bin/app
 	$(pure)
@@ -88,6 +99,18 @@ fuzz: ## fuzz every parser for a while (FUZZTIME=10s each)
 				go -C "$${file%/*}" test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) .
 			done
 	done
+
+chaos: ## run pools through storms of failures and kill -9 in simulated time (RUNS=10000)
+	go test -count 1 -timeout 4h ./scaler/pool/chaos -chaos.runs $(RUNS) -v
+
+# Both make at most 3 of the smallest machines, cost at most 1 USD, end what they made,
+# and write a report. The same runs in the tests against the emulators.
+live-do: ## try pools on your account at DigitalOcean (TOKEN_FILE=...; ARGS='-region fra1')
+	go run ./deploy/tools/live -cloud digitalocean -token-file '$(TOKEN_FILE)' $(ARGS)
+
+live-gce: ## try pools on an empty group of yours at Google (PROJECT= ZONE= GROUP= PRICE= CREDENTIALS_FILE=)
+	go run ./deploy/tools/live -cloud gce -project '$(PROJECT)' -zone '$(ZONE)' -group '$(GROUP)' \
+		-price '$(PRICE)' -credentials-file '$(CREDENTIALS_FILE)' $(ARGS)
 
 # The peers are modules of their own; the collector's is older than ours and shares
 # no version with it.

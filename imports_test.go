@@ -57,7 +57,6 @@ func importTable() map[string][]string {
 		"scaler/traffic":    {"rules", "scaler", "collector/haproxy"},
 		"scaler/pool":       {"rules", "scaler", "scaler/journal", "scaler/traffic", "scaler/pool/*"},
 		"scaler/pool/*":     {"rules", "scaler", "scaler/journal", "collector/container"},
-		"scaler/pool/chaos": {"rules", "rules/*", "scaler", "scaler/*", "scaler/pool", "scaler/pool/*"},
 		"scaler/pool/chaos": {"rules", "scaler", "scaler/journal", "scaler/traffic", "scaler/pool", "scaler/pool/*"},
 		"scaler/failover":   {"rules", "scaler/journal", "collector/postgres", "collector/haproxy"},
 		"alerting":          {"rules", "scaler/journal"},

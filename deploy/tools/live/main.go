@@ -102,7 +102,7 @@ func (o options) config() (pool.Config, error) {
 	switch o.cloud {
 	case "digitalocean":
 		if o.tokenFile == "" {
-			return c, errors.New("name the file that has the API token alone: make live-do TOKEN_FILE=...")
+			return c, errors.New("name the file that has the API token alone, by TOKEN_FILE")
 		}
 		if o.address == "" {
 			o.address = "public"
@@ -115,7 +115,7 @@ func (o options) config() (pool.Config, error) {
 		}
 	case "gce":
 		if o.project == "" || o.zone == "" || o.group == "" {
-			return c, errors.New("name an empty group: make live-gce PROJECT=... ZONE=... GROUP=... PRICE=...")
+			return c, errors.New("name an empty group, by PROJECT, ZONE, GROUP and PRICE")
 		}
 		if o.address == "" {
 			o.address = "external"

@@ -130,26 +130,32 @@ func (w *world) live(sum *tally) {
 	w.settle()
 }
 
-// pass lets some time pass, and begins Flyball anew where it was killed.
+// pass lets some time pass; Flyball lives on.
 func (w *world) pass(l *life, sum *tally) *life {
 	for range 5 + w.dice.IntN(40) {
 		time.Sleep(time.Second)
 		w.hold()
-		select {
-		case <-l.dead:
-			<-l.over
-			if w.mayWipe() {
-				w.forget()
-				sum.mu.Lock()
-				sum.wipes++
-				sum.mu.Unlock()
-			}
-			time.Sleep(time.Duration(w.dice.IntN(20)) * time.Second)
-			l = w.begin()
-		default:
-		}
+		l = w.revive(l, sum)
 	}
 	return l
+}
+
+// revive begins Flyball anew if it was killed, once in a while without its data.
+func (w *world) revive(l *life, sum *tally) *life {
+	select {
+	case <-l.dead:
+	default:
+		return l
+	}
+	<-l.over
+	if w.mayWipe() {
+		w.forget()
+		sum.mu.Lock()
+		sum.wipes++
+		sum.mu.Unlock()
+	}
+	time.Sleep(time.Duration(w.dice.IntN(20)) * time.Second)
+	return w.begin()
 }
 
 // strike plants a fault, changes the load, or does something to a machine.

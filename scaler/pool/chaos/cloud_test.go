@@ -41,6 +41,7 @@ type cloud struct {
 	kill      func(name string) bool // the program in a machine ends
 	stop      func(name string) bool // the machine is turned off
 	destroy   func(name string) bool
+	account   *emulate.DigitalOcean // nil: it is another's
 	strangers int
 	blind     bool // it does not take victims
 }
@@ -51,7 +52,7 @@ func kinds() []string {
 }
 
 const (
-	token   = "dop_v1_chaos0123456789"
+	secret  = "dop_v1_chaos0123456789"
 	strange = "bastion" // machines that are none of ours are called so
 	edgeTag = "edge"
 )
@@ -64,12 +65,12 @@ func newCloud(t *testing.T, kind string, seed uint64, dir string) *cloud {
 		return newCompute(w, kind)
 	}
 	file := filepath.Join(dir, "token")
-	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	do := emulate.NewDigitalOcean(w, emulate.DigitalOceanOptions{Token: token, DropletLimit: 14 + int(seed%7)})
+	do := emulate.NewDigitalOcean(w, emulate.DigitalOceanOptions{Token: secret, DropletLimit: 14 + int(seed%7)})
 	c := &cloud{
-		world: w, transport: do.Transport(), kill: do.Kill, stop: do.PowerOff, destroy: do.Destroy,
+		world: w, account: do, transport: do.Transport(), kill: do.Kill, stop: do.PowerOff, destroy: do.Destroy,
 		config: pool.Config{
 			DigitalOcean: &digitalocean.Config{TokenFile: file, Port: 8080, Endpoint: "https://do.test"}, Drain: 10 * time.Second, Ready: pool.Ready{Interval: 5 * time.Second},
 		},
@@ -116,12 +117,12 @@ func droplets(do *emulate.DigitalOcean, kind string) []machine {
 	return out
 }
 
-// signed sends requests with the token.
+// signed sends requests with the secret token.
 type signed struct{ next http.RoundTripper }
 
 func (s signed) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Authorization", "Bearer "+secret)
 	return s.next.RoundTrip(r)
 }
 

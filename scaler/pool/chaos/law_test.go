@@ -13,7 +13,12 @@ import (
 
 // begun holds a step against the law as it begins.
 func (w *world) begun(s journal.Step, t *journal.Tick) {
-	truth := map[string]machine{} // by address, and by number
+	w.mu.Lock()
+	if len(s.Victims) > 0 && w.verbs[s.Verb].IsZero() {
+		w.verbs[s.Verb] = time.Now()
+	}
+	w.mu.Unlock()
+	truth := map[string]machine{} // by number
 	for _, m := range w.cloud.machines() {
 		truth[m.id] = m
 	}
@@ -242,6 +247,11 @@ func (w *world) settle() {
 	}
 	if strangers != w.cloud.strangers {
 		w.fail("%d of %d machines that are none of ours are left", strangers, w.cloud.strangers)
+	}
+	for _, r := range w.cloud.world.Requests() {
+		if strings.Contains(r.URL, secret) {
+			w.fail("a secret is in the URL of %s", r.Method)
+		}
 	}
 	if b := w.beyond(); len(b) > 0 {
 		w.fail("%d requests beyond the limit, first %s", len(b), b[0])

@@ -28,14 +28,14 @@ type reaper struct {
 	mu    sync.Mutex
 	dice  *rand.Rand
 	share float64 // of the boundaries
-	at    int     // this boundary from now; 0: none
+	at    int     // this boundary of a deed from now; 0: none
 	kills int
 }
 
-func (r *reaper) strikes() bool {
+func (r *reaper) strikes(deed bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.at > 0 {
+	if r.at > 0 && deed {
 		if r.at--; r.at == 0 {
 			r.kills++
 			return true
@@ -63,27 +63,33 @@ type life struct {
 	once sync.Once
 }
 
-// boundary is before and after each call; an error means that Flyball is dead.
-func (l *life) boundary() error {
+// boundary is before and after each call; an error means that Flyball is dead. A deed
+// changes something.
+func (l *life) boundary(deed bool) error {
 	select {
 	case <-l.dead:
 		return errKilled
 	default:
 	}
-	if l.w.reaper.strikes() {
+	if l.w.reaper.strikes(deed) {
 		l.once.Do(func() { close(l.dead); l.end() })
 		return errKilled
 	}
 	return nil
 }
 
-// call is one call to the outside.
-func (l *life) call(f func() error) error {
-	if err := l.boundary(); err != nil {
+// call is one call to the outside that only asks.
+func (l *life) call(f func() error) error { return l.cross(false, f) }
+
+// deed is one that changes something.
+func (l *life) deed(f func() error) error { return l.cross(true, f) }
+
+func (l *life) cross(deed bool, f func() error) error {
+	if err := l.boundary(deed); err != nil {
 		return err
 	}
 	failed := f()
-	if err := l.boundary(); err != nil {
+	if err := l.boundary(deed); err != nil {
 		return err
 	}
 	return failed
@@ -135,7 +141,7 @@ func (w *world) wipe() {
 type carrier struct{ l *life }
 
 func (c carrier) RoundTrip(r *http.Request) (res *http.Response, err error) {
-	err = c.l.call(func() (err error) {
+	err = c.l.cross(r.Method != http.MethodGet, func() (err error) {
 		res, err = c.l.w.cloud.transport.RoundTrip(r)
 		return err
 	})
@@ -165,7 +171,7 @@ func (j mortal) Tick(now time.Time, ts []journal.Tick) error {
 }
 
 func (j mortal) Begin(s journal.Step, t *journal.Tick) (seq journal.Seq, err error) {
-	err = j.l.call(func() (err error) {
+	err = j.l.deed(func() (err error) {
 		if seq, err = j.l.w.ledger.Begin(s, t); err == nil {
 			j.l.w.begun(s, t)
 		}
@@ -175,7 +181,7 @@ func (j mortal) Begin(s journal.Step, t *journal.Tick) (seq journal.Seq, err err
 }
 
 func (j mortal) End(seq journal.Seq, o journal.Outcome) error {
-	return j.l.call(func() error { return j.l.w.ledger.End(seq, o) })
+	return j.l.deed(func() error { return j.l.w.ledger.End(seq, o) })
 }
 
 func (j mortal) Pending() (es []journal.Entry, err error) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"flyball/rules"
+	"flyball/scaler/journal"
 )
 
 // A world is one run: a cloud, what is sent to its machines, and Flyball, which is
@@ -32,6 +33,8 @@ type world struct {
 	load     float64
 	silent   bool                        // queries answer nothing
 	balanced map[rules.MemberID]rotation // a balancer that is not the cloud's
+	open     map[rules.MemberID]int      // requests that do not end
+	verbs    map[journal.Verb]time.Time  // when a step of each with victims began first
 	judged   int                         // looks so far
 	members  []rules.Member              // as last looked
 	terms    rules.Terms
@@ -54,6 +57,7 @@ func newWorld(t *testing.T, kind string, seed uint64) *world {
 		t: t, seed: seed, dice: rand.New(rand.NewPCG(seed, 28)), dir: dir, ledger: newLedger(),
 		reaper: &reaper{dice: rand.New(rand.NewPCG(seed, 9))}, cloud: newCloud(t, kind, seed, dir),
 		rule: shareRule(), load: 1, balanced: map[rules.MemberID]rotation{}, doomed: map[rules.MemberID]bool{},
+		open: map[rules.MemberID]int{}, verbs: map[journal.Verb]time.Time{},
 	}
 	w.said = &said{}
 	w.out = w.said
@@ -61,6 +65,13 @@ func newWorld(t *testing.T, kind string, seed uint64) *world {
 		w.out = t.Output()
 	}
 	return w
+}
+
+// twin is the same cloud with another Flyball, that has a data folder of its own.
+func (w *world) twin() *world {
+	out := newWorld(w.t, "droplets", w.seed)
+	out.cloud = w.cloud
+	return out
 }
 
 // shareRule wants 14 of the load for each of 2 to 8 members.
@@ -163,7 +174,7 @@ func (t traffic) Admit(_ context.Context, ms []rules.Member) error { return t.te
 func (t traffic) Withdraw(_ context.Context, ms []rules.Member) error { return t.tell(ms, true) }
 
 func (t traffic) tell(ms []rules.Member, out bool) error {
-	return t.l.call(func() error {
+	return t.l.deed(func() error {
 		t.l.w.set(func() {
 			for _, m := range ms {
 				t.l.w.balanced[m.ID] = rotation{m, out}
@@ -178,7 +189,7 @@ func (t traffic) Open(context.Context) (open map[rules.MemberID]int, err error) 
 		open = map[rules.MemberID]int{}
 		t.l.w.set(func() {
 			for id := range t.l.w.balanced {
-				open[id] = 0
+				open[id] = t.l.w.open[id]
 			}
 		})
 		return nil

@@ -67,13 +67,17 @@ func TestPoolsOfCloudsGrowAndShowTheirPriceAndQuota(t *testing.T) {
 		quota float64
 	}{
 		"digitalocean": {
-			c:     func(t *testing.T) Config { return droplets(tokenFile(t)) },
-			cloud: func(w *emulate.World) http.RoundTripper { return emulate.NewDigitalOcean(w, emulate.DigitalOceanOptions{}).Transport() },
+			c: func(t *testing.T) Config { return droplets(tokenFile(t)) },
+			cloud: func(w *emulate.World) http.RoundTripper {
+				return emulate.NewDigitalOcean(w, emulate.DigitalOceanOptions{}).Transport()
+			},
 			price: 2 * 0.00893, quota: 25,
 		},
 		"gce": {
-			c:     func(*testing.T) Config { return group() },
-			cloud: func(w *emulate.World) http.RoundTripper { return signed{emulate.NewCompute(w, emulate.ComputeOptions{}).Transport()} },
+			c: func(*testing.T) Config { return group() },
+			cloud: func(w *emulate.World) http.RoundTripper {
+				return signed{emulate.NewCompute(w, emulate.ComputeOptions{}).Transport()}
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,11 +17,18 @@ func (l *loader) builtin(pool, name string) (expr, unit string) {
 	of := "{pool=" + strconv.Quote(pool) + "}"
 	window := "[" + model.Duration(max(time.Minute, 4*l.known.Interval)).String() + "]"
 	read := ofProcess
-	if l.known.Pools[pool].Kind == "container" {
-		read = l.known.Pools[pool].ofContainer
+	switch p := l.known.Pools[pool]; {
+	case p.Kind == "container":
+		read = p.ofContainer
+	case p.elsewhere() && name == "memory":
+		return "", ""
 	}
 	return read(name, of, window), map[string]string{"cpu": "percent", "memory": "percent"}[name]
 }
+
+// elsewhere reports whether the members have machines of their own, whose memory is
+// not that of this one.
+func (p Pool) elsewhere() bool { return p.Kind == "digitalocean" || p.Kind == "gce" || p.Kind == "exec" }
 
 // ofProcess reads what Prometheus' client libraries export about a process.
 func ofProcess(name, of, window string) string {

@@ -60,6 +60,16 @@ func TestBuiltInSignalsOfContainersAreSharesOfTheirLimits(t *testing.T) {
 	}
 }
 
+func TestTheMemoryOfMachinesElsewhereIsNotThatOfThisOne(t *testing.T) {
+	dir := folder(t, map[string]string{"web.scale.yaml": "scale: {web: {min: 2, max: 20, signals: {cpu: 60%, memory: 70%}}}\n"})
+	for _, kind := range []string{"digitalocean", "gce", "exec"} {
+		_, ps := Load(dir, Known{Pools: map[string]Pool{"web": {Kind: kind}}, Interval: 15 * time.Second})
+		if text := Problems(ps).Error(); len(ps) != 1 || !strings.Contains(text, "signals.memory: needs a query") || !strings.Contains(text, `node_memory_MemTotal_bytes{pool="web"}`) {
+			t.Errorf("%s: %s", kind, text)
+		}
+	}
+}
+
 func TestFiveLinesAreAWholeRule(t *testing.T) {
 	dir := folder(t, map[string]string{"web.scale.yaml": "scale:\n  web:\n    min: 2\n    max: 20\n    signals: {cpu: 60%}\n"})
 	cpu := `rate(process_cpu_seconds_total{pool="web"}[1m])`

@@ -97,6 +97,10 @@ func (l *loader) measure(pool string, s *rules.Signal, path string) {
 	}
 	expr, unit := l.builtin(pool, s.Name)
 	switch {
+	case expr == "" && s.Name == "memory":
+		l.wrong(path, "needs a query: the members are machines of their own, and how much memory they have is not known here",
+			`write e.g. {query: '1 - node_memory_MemAvailable_bytes{pool="`+pool+`"} / node_memory_MemTotal_bytes{pool="`+pool+`"}', target: 70%}`)
+		return
 	case expr == "":
 		l.wrong(path, `needs a query: no built-in signal is called "`+brief(s.Name)+`"`, builtinHint(s.Name))
 		return

@@ -103,19 +103,19 @@ func (s *tally) add(w *world) {
 	s.kills += w.reaper.kills
 	s.judged += w.judged
 	s.asked += len(w.cloud.world.Requests())
-	s.steps += len(w.ledger.steps)
+	s.steps += w.ledger.begun()
 }
 
 // live is a run: a storm, and the calm after it.
 func (w *world) live(sum *tally) {
 	l := w.begin()
 	time.Sleep(time.Duration(30+w.dice.IntN(90)) * time.Second) // a pool that is under way
-	w.reaper.share = w.dice.Float64() * 0.004
+	w.reaper.sharpen(w.dice.Float64()*0.004, 0)
 	for range 25 {
 		w.strike()
 		l = w.pass(l, sum)
 	}
-	w.reaper.spare()
+	w.reaper.sharpen(0, 0)
 	for _, name := range emulate.Names() {
 		n := w.cloud.world.Befallen(name)
 		sum.mu.Lock()

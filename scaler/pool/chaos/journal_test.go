@@ -126,3 +126,10 @@ func (j *ledger) tick() journal.Tick {
 	defer j.mu.Unlock()
 	return j.last
 }
+
+// begun counts the steps so far.
+func (j *ledger) begun() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.steps)
+}

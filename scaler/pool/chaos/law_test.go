@@ -60,15 +60,14 @@ func (w *world) capacity() []string {
 	out := map[string]bool{}
 	drains := map[string]bool{}
 	w.mu.Lock()
-	for _, x := range w.members {
+	for _, x := range w.seen {
 		if _, is := m.DrainingSince(x.ID); is || w.doomed[x.ID] || x.State == rules.Dead || x.State == rules.Leaving {
-			drains[x.Name] = true
-			drains[x.Addr] = true
+			drains[string(x.ID)], drains[x.Addr] = true, true
 		}
 	}
 	w.mu.Unlock()
 	for _, x := range w.cloud.ours() {
-		if !x.off && !drains[x.name] && (x.addr == "" || !drains[x.addr]) {
+		if !x.off && !drains[x.id] && !drains["name/"+x.name] && (x.addr == "" || !drains[x.addr]) {
 			out[x.name] = true
 		}
 	}

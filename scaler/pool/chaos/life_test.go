@@ -48,10 +48,11 @@ func (r *reaper) strikes(deed bool) bool {
 	return false
 }
 
-func (r *reaper) spare() {
+// sharpen says when it strikes from now on; twice 0: not at all.
+func (r *reaper) sharpen(share float64, at int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.share, r.at = 0, 0
+	r.share, r.at = share, at
 }
 
 // A life is one of Flyball's, from its start until it is killed or stopped.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -31,12 +32,13 @@ type world struct {
 
 	mu       sync.Mutex // what follows
 	load     float64
-	silent   bool                        // queries answer nothing
-	balanced map[rules.MemberID]rotation // a balancer that is not the cloud's
-	open     map[rules.MemberID]int      // requests that do not end
-	verbs    map[journal.Verb]time.Time  // when a step of each with victims began first
-	judged   int                         // looks so far
-	members  []rules.Member              // as last looked
+	silent   bool                            // queries answer nothing
+	balanced map[rules.MemberID]rotation     // a balancer that is not the cloud's
+	open     map[rules.MemberID]int          // requests that do not end
+	verbs    map[journal.Verb]time.Time      // when a step of each with victims began first
+	judged   int                             // looks so far
+	members  []rules.Member                  // as last looked
+	seen     map[rules.MemberID]rules.Member // whoever was listed, as last
 	terms    rules.Terms
 	failing  error                   // the last look's
 	broken   time.Time               // when others last did something to the machines, or lists may have lied
@@ -57,7 +59,7 @@ func newWorld(t *testing.T, kind string, seed uint64) *world {
 		t: t, seed: seed, dice: rand.New(rand.NewPCG(seed, 28)), dir: dir, ledger: newLedger(),
 		reaper: &reaper{dice: rand.New(rand.NewPCG(seed, 9))}, cloud: newCloud(t, kind, seed, dir),
 		rule: shareRule(), load: 1, balanced: map[rules.MemberID]rotation{}, doomed: map[rules.MemberID]bool{},
-		open: map[rules.MemberID]int{}, verbs: map[journal.Verb]time.Time{},
+		open: map[rules.MemberID]int{}, seen: map[rules.MemberID]rules.Member{}, verbs: map[journal.Verb]time.Time{},
 	}
 	w.said = &said{}
 	w.out = w.said
@@ -109,7 +111,10 @@ func (w *world) looked(ms []rules.Member, terms rules.Terms, err error) {
 	defer w.mu.Unlock()
 	w.judged++
 	if w.failing = err; err == nil {
-		w.members, w.terms = ms, terms
+		w.members, w.terms = slices.Clone(ms), terms // the loop writes into its own
+		for _, m := range ms {
+			w.seen[m.ID] = m
+		}
 	}
 }
 

@@ -111,7 +111,11 @@ func (w *world) live(sum *tally) {
 	l := w.begin()
 	time.Sleep(time.Duration(30+w.dice.IntN(90)) * time.Second) // a pool that is under way
 	w.reaper.sharpen(w.dice.Float64()*0.004, 0)
-	for range 25 {
+	strikes := 25
+	if raceEnabled && *howMany == 0 {
+		strikes = 10
+	}
+	for range strikes {
 		w.strike()
 		l = w.pass(l, sum)
 	}

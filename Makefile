@@ -100,8 +100,9 @@ fuzz: ## fuzz every parser for a while (FUZZTIME=10s each)
 			done
 	done
 
-chaos: ## run pools through storms of failures and kill -9 in simulated time (RUNS=10000)
+chaos: ## run pools through storms of failures and kill -9 in simulated time (RUNS=10000), then end 1,000 members under load
 	go test -count 1 -timeout 4h ./scaler/pool/chaos -chaos.runs $(RUNS) -v
+	FLYBALL_SCALE_INS=1000 go test -count 1 -timeout 2h -run TestNoRequestFailsWhileMembersOfACloudAreEnded -v .
 
 # Both make at most 3 of the smallest machines, cost at most 1 USD, end what they made,
 # and write a report. The same runs in the tests against the emulators.

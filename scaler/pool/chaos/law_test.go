@@ -17,6 +17,9 @@ func (w *world) begun(s journal.Step, t *journal.Tick) {
 	if len(s.Victims) > 0 && w.verbs[s.Verb].IsZero() {
 		w.verbs[s.Verb] = time.Now()
 	}
+	if t.Out.Verdict == rules.ScaleIn {
+		w.shrunk = t.Out
+	}
 	w.mu.Unlock()
 	truth := map[string]machine{} // by number
 	for _, m := range w.cloud.machines() {

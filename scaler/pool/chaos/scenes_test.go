@@ -298,6 +298,23 @@ func (w *world) sentTo(id string) []string {
 	return out
 }
 
+func TestAPoolThatPicksWhoEndsSaysThatNobodyDrains(t *testing.T) {
+	for kind, want := range map[string]bool{"autoscale": true, "droplets": false, "zonal": false} {
+		t.Run(kind, func(t *testing.T) {
+			scene(t, kind, func(w *world) {
+				w.wants(4)
+				w.wants(2)
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				got := slices.ContainsFunc(w.shrunk.Limits, func(l rules.Applied) bool { return l.Name == rules.NoDrain })
+				if w.shrunk.Verdict != rules.ScaleIn || got != want {
+					t.Errorf("the decision %+v says no_drain: %v, want %v", w.shrunk, got, want)
+				}
+			})
+		})
+	}
+}
+
 func TestPricesAreReadDailyAndWithoutThemThePoolGoesOn(t *testing.T) {
 	scene(t, "droplets", func(w *world) {
 		w.wants(2)

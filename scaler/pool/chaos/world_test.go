@@ -36,6 +36,7 @@ type world struct {
 	balanced map[rules.MemberID]rotation     // a balancer that is not the cloud's
 	open     map[rules.MemberID]int          // requests that do not end
 	verbs    map[journal.Verb]time.Time      // when a step of each with victims began first
+	shrunk   rules.Decision                  // the last that made the pool smaller
 	judged   int                             // looks so far
 	members  []rules.Member                  // as last looked
 	seen     map[rules.MemberID]rules.Member // whoever was listed, as last

@@ -66,6 +66,9 @@ func (w *world) capacity() []string {
 	for _, x := range w.seen {
 		if _, is := m.DrainingSince(x.ID); is || w.doomed[x.ID] || x.State == rules.Dead || x.State == rules.Leaving {
 			drains[string(x.ID)], drains[x.Addr] = true, true
+			if !w.terms.Names { // who names its machines itself names none twice
+				drains["name/"+x.Name] = true
+			}
 		}
 	}
 	w.mu.Unlock()

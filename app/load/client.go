@@ -23,6 +23,10 @@ type Client struct {
 	transport *http.Transport
 }
 
+// idleTime is how long a connection is kept without requests: less than servers keep
+// it, who would close it as a request is under way. HAProxies of ours keep it for 2 s.
+const idleTime = time.Second
+
 // NewClient makes a client of the app under a base URL. Connections are kept
 // alive, at most as many idle ones as are given.
 func NewClient(base string, idle int) (*Client, error) {
@@ -36,7 +40,7 @@ func NewClient(base string, idle int) (*Client, error) {
 			DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 			MaxIdleConns:        idle,
 			MaxIdleConnsPerHost: idle,
-			IdleConnTimeout:     30 * time.Second,
+			IdleConnTimeout:     idleTime,
 			DisableCompression:  true,
 		},
 	}, nil

@@ -28,7 +28,9 @@ func (l *loader) builtin(pool, name string) (expr, unit string) {
 
 // elsewhere reports whether the members have machines of their own, whose memory is
 // not that of this one.
-func (p Pool) elsewhere() bool { return p.Kind == "digitalocean" || p.Kind == "gce" || p.Kind == "exec" }
+func (p Pool) elsewhere() bool {
+	return p.Kind == "digitalocean" || p.Kind == "gce" || p.Kind == "exec"
+}
 
 // ofProcess reads what Prometheus' client libraries export about a process.
 func ofProcess(name, of, window string) string {

@@ -10,7 +10,7 @@ import (
 )
 
 // birth is a Droplet that was made here, until the list shows it active: a yes to its
-// making is no success.
+// making is no success. So is one that a list lacks which had it before.
 type birth struct {
 	godo.Droplet // as the API said last
 	offer        offer
@@ -21,6 +21,7 @@ type birth struct {
 	asked        time.Time // when it was asked about last
 	missed       int       // how often it was not found
 	failed       string    // why it will not be; "" if it may
+	vanished     bool      // it was there before
 }
 
 // A new Droplet is asked about by itself if it is not listed so long after it was
@@ -56,6 +57,9 @@ func (p *droplets) overdue(ds []godo.Droplet) []*birth {
 		b.Droplet, b.listed = d, true
 		if d.Status != statusNew && bears(d, markTag) && bears(d, p.spec.Tag) {
 			delete(p.births, d.ID)
+			if b.vanished {
+				continue
+			}
 			p.shelf.sold(b.offer)
 			p.log.Info("member is up", "member", d.Name, "droplet", d.ID, "after", p.now().Sub(b.made))
 		}
@@ -119,13 +123,15 @@ func (p *droplets) missed(b *birth, what string, err error) error {
 	}
 	p.mu.Lock()
 	b.missed++
-	gone := b.missed >= mostMissed
+	gone := b.missed >= mostMissed || b.vanished // of which the list says the same
 	if gone {
 		delete(p.births, b.ID)
 		p.gone[b.ID] = p.now()
 	}
 	p.mu.Unlock()
-	if gone {
+	if gone && b.vanished {
+		p.log.Info("a Droplet that the list lacks is gone", "member", b.Name, "droplet", b.ID)
+	} else if gone {
 		p.shelf.refused(b.offer, p.now())
 		p.log.Warn("DigitalOcean accepted a Droplet and did not make it", "member", b.Name, "droplet", b.ID, "size", b.offer.size, "region", b.offer.region)
 	}

@@ -35,6 +35,7 @@ type droplets struct {
 	grown   bool                 // a Grow was done since the program started
 	doubts  map[string]time.Time // names of which it is not known whether they were made, and since when
 	births  map[int]*birth       // made by this program, until the list shows them whole
+	seen    map[int]godo.Droplet // members of the last list that were not asked to end
 	endings map[int]*ending      // asked to end
 	gone    map[int]time.Time    // the API said so; lists may show them still
 	since   map[int]stateSince   // what each was at the last look
@@ -50,7 +51,7 @@ func newDroplets(b base, spec Droplets, self func() int) *droplets {
 	return &droplets{
 		base: b, spec: spec, template: newTemplate(spec), shelf: newShelf(spec), self: self,
 		turn: make(chan struct{}, 1), doubts: map[string]time.Time{}, births: map[int]*birth{},
-		endings: map[int]*ending{}, gone: map[int]time.Time{}, since: map[int]stateSince{},
+		seen: map[int]godo.Droplet{}, endings: map[int]*ending{}, gone: map[int]time.Time{}, since: map[int]stateSince{},
 	}
 }
 
@@ -123,9 +124,27 @@ func (p *droplets) own(all []godo.Droplet, at time.Time) []godo.Droplet {
 			strangers = append(strangers, fmt.Sprintf("%s (%d)", d.Name, d.ID))
 		}
 	}
+	p.miss(listed)
 	p.forget(listed, at)
 	p.tell(strangers)
+	clear(p.seen)
+	for _, d := range own {
+		if p.endings[d.ID] == nil && !bears(d, leavingTag) {
+			p.seen[d.ID] = d
+		}
+	}
 	return own
+}
+
+// miss asks about those that the list before had, this one has not, and nobody here
+// asked to end: a list may lack some, and who is taken for gone is bought anew. The
+// caller has the lock.
+func (p *droplets) miss(listed map[int]bool) {
+	for id, d := range p.seen {
+		if _, gone := p.gone[id]; !listed[id] && !gone && p.births[id] == nil && p.endings[id] == nil {
+			p.births[id] = &birth{Droplet: d, version: versionOf(d), made: p.now().Add(-listedWithin), vanished: true}
+		}
+	}
 }
 
 // isOurs reports whether a Droplet is a member: by the pool's tag, Flyball's tag and

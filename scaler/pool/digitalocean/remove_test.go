@@ -63,6 +63,32 @@ func TestADeletedDropletThatIsStillListedLeavesAndIsNoCapacity(t *testing.T) {
 	})
 }
 
+func TestMembersThatAListLacksAreAskedAboutBeforeTheyAreTakenForGone(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		p := c.pool("web")
+		c.ready(p, names(1, 6)...)
+		time.Sleep(time.Minute)
+		c.world.Plant(emulate.Fault{Name: "partial_list"})
+		for range 10 {
+			time.Sleep(restAge)
+			if ms := c.look(p); len(ms) != 6 {
+				t.Fatalf("members are %s", states(ms))
+			}
+		}
+		c.do.Destroy("web-2")
+		time.Sleep(time.Minute)
+		if ms := c.look(p); len(ms) != 5 {
+			t.Errorf("after web-2 was destroyed members are %s", states(ms))
+		}
+		c.world.Heal()
+		time.Sleep(time.Minute)
+		if ms := c.look(p); len(ms) != 5 {
+			t.Errorf("members are %s", states(ms))
+		}
+	})
+}
+
 // Failure mode 11.
 func TestWhatAHumanDoesIsSeenAndNeverPutRightByForce(t *testing.T) {
 	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {

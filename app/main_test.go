@@ -107,7 +107,7 @@ func status(url string) int {
 
 func TestSIGTERMUnderLoadLosesNoRequest(t *testing.T) {
 	path := db(t)
-	leaving, staying := start(t, "--db", path, "--workers", "1", "--service-time", "5ms", "--drain-delay", "300ms"), start(t, "--db", path, "--drain-delay", "0s")
+	leaving, staying := start(t, "--db", path, "--workers", "1", "--service-time", "5ms", "--drain-delay", "2s"), start(t, "--db", path, "--drain-delay", "0s")
 	var target atomic.Pointer[string] // what a balancer would choose
 	target.Store(&leaving.url)
 	var sent, failed atomic.Int64

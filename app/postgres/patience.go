@@ -92,12 +92,20 @@ func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *pgx.Con
 }
 
 // repeatable runs statements that may be run any number of times with the same effect,
-// until they are done, fail for good, or the context ends.
+// until they are done, fail for good, or the context ends. The error is then the last
+// that says more than this.
 func (s *Store) repeatable(ctx context.Context, f func(ctx context.Context, c *pgx.Conn) error) error {
+	var telling error
 	for n := 0; ; n++ {
 		err := s.once(ctx, f)
-		if err == nil || !passing(err) || pause(ctx, n) != nil {
+		if err == nil || !passing(err) {
 			return err
+		}
+		if telling == nil || ctx.Err() == nil {
+			telling = err
+		}
+		if pause(ctx, n) != nil {
+			return telling
 		}
 	}
 }

@@ -21,7 +21,7 @@
 //	a file that was refused             event.action : load and event.outcome : failure
 //	what was lost on the way            event.code : ship and event.action : lost
 //
-// A refusal is the word by which a verdict is not carried out (paused, in_flight,
+// A refusal is the word by which a verdict is not carried out (paused, drift,
 // ...), by which a limit kept the size (rate_limited, at_max, ...), or by which a
 // pool keeps its size though a signal is not at its target (missing_data, hold, ...).
 // It begins with the first decision of a pool that names it, and ends with the

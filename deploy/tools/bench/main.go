@@ -45,7 +45,7 @@ func main() {
 	flag.StringVar(&o.otelcol, "otelcol", "bin/otelcol", "the OpenTelemetry collector to measure it against")
 	flag.StringVar(&o.parts, "parts", "ingest,ship", "what is measured")
 	flag.IntVar(&o.targets, "targets", 100, "how many targets are scraped")
-	flag.IntVar(&o.shipped, "ship-targets", 20, "how many targets are scraped where samples are shipped; a quarter of them where no two series share labels")
+	flag.IntVar(&o.shipped, "ship-targets", 80, "how many targets are scraped where samples are shipped; an eighth of them where no two series share labels")
 	flag.IntVar(&o.series, "series", 1000, "series of each target")
 	flag.DurationVar(&o.plan.interval, "interval", 5*time.Second, "time between scrapes")
 	flag.DurationVar(&o.plan.warmup, "warmup", 15*time.Second, "scraping before a measurement starts")
@@ -111,7 +111,7 @@ func ship(ctx context.Context, o options, dir string) (err error) {
 	for _, layout := range []targets.Layout{targets.Shared, targets.Distinct} {
 		n := o.shipped
 		if layout == targets.Distinct { // a document for each sample is more than a small machine's Elasticsearch takes
-			n = max(n/4, 1)
+			n = max(n/8, 1)
 		}
 		err := serve(ctx, n, o.series, layout, func(ctx context.Context, farm *targets.Farm) error {
 			b := shipBench{

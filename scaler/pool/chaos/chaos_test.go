@@ -30,7 +30,7 @@ func runs() int {
 		return n
 	}
 	if raceEnabled || testing.Short() {
-		return 60
+		return 36
 	}
 	return 120
 }

@@ -79,6 +79,17 @@ func TestPoolsOfCloudsGrowAndShowTheirPriceAndQuota(t *testing.T) {
 				return signed{emulate.NewCompute(w, emulate.ComputeOptions{}).Transport()}
 			},
 		},
+		"gce, by a price that is written": {
+			c: func(*testing.T) Config {
+				c := group()
+				c.Price = Price{Hourly: 0.0335, Currency: "USD"}
+				return c
+			},
+			cloud: func(w *emulate.World) http.RoundTripper {
+				return signed{emulate.NewCompute(w, emulate.ComputeOptions{}).Transport()}
+			},
+			price: 2 * 0.0335,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

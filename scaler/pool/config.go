@@ -28,6 +28,7 @@ type Config struct {
 	Drain   time.Duration   `yaml:"drain" default:"30s" doc:"how long a member that is out of rotation may finish its open requests"`
 	Metrics string          `yaml:"metrics" default:"/metrics" doc:"path at which members are scraped"`
 	Accept  []string        `yaml:"accept" doc:"selectors of series written in from outside that may drive this pool; none by default"`
+	Price   Price           `yaml:"price" doc:"what a member costs; by default what its cloud says, if it does"`
 	DryRun  bool            `yaml:"dry_run" doc:"decide, log what would be done, and do nothing"`
 
 	// Socket is that of the HAProxy which Traffic names. It is not written with
@@ -126,6 +127,7 @@ func (c Config) Validate(path string) []rules.Fault {
 		wrong("."+ps[1].name, "contradicts "+ps[0].name, "leave one of them out: members are one or the other")
 	}
 	fs = append(fs, c.Ready.validate(path+".ready")...)
+	fs = append(fs, c.Price.validate(path+".price")...)
 	if c.Traffic != nil {
 		fs = append(fs, c.Traffic.Validate(path+".traffic")...)
 	}

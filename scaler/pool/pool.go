@@ -1,8 +1,8 @@
 // Package pool makes a pool of its configuration: the provider that has the
 // members, the traffic before them, and what every provider gets around it, each
-// a decorator of [scaler.Pool] in a file of its own: counting, a second try of a
-// look that failed, what others did to the pool, the members' own word on whether they
-// are ready, dry run.
+// a decorator of [scaler.Pool] in a file of its own: the price that is written, counting,
+// a second try of a look that failed, what others did to the pool, the members' own word
+// on whether they are ready, dry run.
 // [New] is the one place that lists the providers.
 //
 // Failures are not held back here: how long a pool is left alone after one is
@@ -68,9 +68,9 @@ func New(name string, c Config, env Env) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{cloud: cloud, all: cloud}
+	p := &Pool{cloud: cloud, all: priced{cloud, c.Price}}
 	if env.Metrics != nil {
-		p.all = env.Metrics.count(name, cloud)
+		p.all = env.Metrics.count(name, p.all)
 	}
 	known := newDrift(retry{p.all}, name, filepath.Join(dir, "drift.state"), env)
 	p.ready = newReady(known, c.Ready, filepath.Join(dir, "ready.state"), env)

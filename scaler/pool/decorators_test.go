@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -209,6 +210,62 @@ func TestSlowMemberDelaysNobody(t *testing.T) {
 		}
 		if m := pooltest.Look(t, r)[0]; m.State != rules.Ready {
 			t.Errorf("a question that was broken off made the member %s", m.State)
+		}
+	})
+}
+
+func TestAMemberThatHangsDoesNotMakeTheFirstLookFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a := booting(), newAnswers()
+		ms := pooltest.Grow(t, f, "web-1", "web-2")
+		r := asking(f, a, filepath.Join(t.TempDir(), "ready.state"))
+		r.cfg.Timeout = time.Minute
+		a.set(ms[0].Addr, false, true)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		seen, _, err := r.Look(ctx)
+		if err != nil || len(seen) != 2 || seen[1].State != rules.Ready {
+			t.Errorf("members are %v, %v", seen, err)
+		}
+	})
+}
+
+// hanging is a provider whose look after a step does not end by itself.
+type hanging struct {
+	scaler.Pool
+	hangs atomic.Bool
+}
+
+func (h *hanging) Look(ctx context.Context) ([]rules.Member, rules.Terms, error) {
+	if h.hangs.Load() {
+		<-ctx.Done()
+		return nil, rules.Terms{}, ctx.Err()
+	}
+	return h.Pool.Look(ctx)
+}
+
+func TestAProviderThatHangsAfterAStepDelaysNoQuestionAndIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a := booting(), newAnswers()
+		ms := pooltest.Grow(t, f, "web-1")
+		h := &hanging{Pool: f}
+		r := asking(h, a, filepath.Join(t.TempDir(), "ready.state"))
+		pooltest.Look(t, r)
+		h.hangs.Store(true)
+		if err := r.Grow(t.Context(), journal.Step{ID: "s", Verb: journal.Grow, Names: []string{"web-2"}, To: 2}); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(8*time.Second, func() { h.hangs.Store(false) })
+		ctx, cancel := context.WithTimeout(t.Context(), 20500*time.Millisecond)
+		defer cancel()
+		if err := r.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if n := a.asked[ms[0].Addr]; n != 21 {
+			t.Errorf("web-1 was asked %d times in 20 s and at first, want 21", n)
+		}
+		if got := pooltest.Look(t, r); len(got) != 2 || got[1].State != rules.Ready {
+			t.Errorf("members are %v: the new one was not asked", got)
 		}
 	})
 }

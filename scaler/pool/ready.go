@@ -17,7 +17,8 @@ import (
 
 const (
 	probesAtOnce = 64              // members asked at one time
-	firstWithin  = 5 * time.Second // what the first look spends on asking
+	firstWithin  = 2 * time.Second // what the first look spends on asking, at most; or half of the time that it has
+	relookWithin = 5 * time.Second // what a look after a step may take
 )
 
 // errUnsaid is no answer of a member's: the question was broken off.
@@ -43,6 +44,7 @@ type ready struct {
 	members []rules.Member // as the provider listed them last
 	health  map[rules.MemberID]*health
 	stale   bool // a step was done since the provider was looked at
+	looking bool // the provider is looked at for that
 	places  chan struct{}
 	saving  sync.Mutex
 }
@@ -103,7 +105,7 @@ func (r *ready) askFirst(ctx context.Context, ms []rules.Member, terms rules.Ter
 		return err
 	}
 	r.track(ms, terms)
-	within, cancel := context.WithTimeout(ctx, firstWithin)
+	within, cancel := context.WithTimeout(ctx, askWithin(ctx))
 	defer cancel()
 	var wg sync.WaitGroup
 	r.round(within, &wg)
@@ -115,6 +117,15 @@ func (r *ready) askFirst(ctx context.Context, ms []rules.Member, terms rules.Ter
 	defer r.mu.Unlock()
 	r.looked = true
 	return nil
+}
+
+// askWithin is how long members may be asked in a first look. Half of the time that is
+// left is enough for the others: a look that fails asks everybody anew.
+func askWithin(ctx context.Context) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return min(firstWithin, time.Until(end)/2)
+	}
+	return firstWithin
 }
 
 func (r *ready) hasLooked() bool {
@@ -155,27 +166,38 @@ func (r *ready) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		r.relook(ctx)
+		if r.toRelook() {
+			wg.Go(func() { r.relook(ctx) })
+		}
 		r.round(ctx, &wg)
 	}
 }
 
-// relook asks the provider for the members if a step may have changed them: a
-// new one is asked at once, however seldom the pool is judged.
-func (r *ready) relook(ctx context.Context) {
+// toRelook reports whether a step may have changed the members since the provider was
+// looked at, and nobody looks.
+func (r *ready) toRelook() bool {
 	r.mu.Lock()
-	stale := r.stale && r.looked
-	r.stale = r.stale && !r.looked
-	r.mu.Unlock()
-	if !stale {
-		return
+	defer r.mu.Unlock()
+	if !r.stale || !r.looked || r.looking {
+		return false
 	}
-	ms, terms, err := r.pool.Look(ctx)
-	if err != nil {
-		r.changed() // tried again
-		return
+	r.stale, r.looking = false, true
+	return true
+}
+
+// relook asks the provider for the members after a step: a new one is asked at once,
+// however seldom the pool is judged. A provider that hangs delays no question.
+func (r *ready) relook(ctx context.Context) {
+	within, cancel := context.WithTimeout(ctx, relookWithin)
+	defer cancel()
+	ms, terms, err := r.pool.Look(within)
+	if err == nil {
+		r.track(ms, terms)
 	}
-	r.track(ms, terms)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.looking = false
+	r.stale = r.stale || err != nil // tried again
 }
 
 // round begins to ask everybody who is not being asked.

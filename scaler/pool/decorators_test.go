@@ -230,6 +230,19 @@ func TestAMemberThatHangsDoesNotMakeTheFirstLookFail(t *testing.T) {
 	})
 }
 
+func TestAMemberThatWasNeverHeardOfBootsSinceItIsKnownAndNotSinceItsBirth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a := pooltest.NewFake(time.Now, terms), newAnswers()
+		ms := pooltest.Grow(t, f, "web-1")
+		a.set(ms[0].Addr, true, false)
+		time.Sleep(time.Hour) // of the bubble
+		m := pooltest.Look(t, asking(f, a, filepath.Join(t.TempDir(), "ready.state")))[0]
+		if m.State != rules.Booting || time.Since(m.Since) > time.Second {
+			t.Errorf("%s is %s since %s, of an hour ago", m.Name, m.State, m.Since)
+		}
+	})
+}
+
 // hanging is a provider whose look after a step does not end by itself.
 type hanging struct {
 	scaler.Pool

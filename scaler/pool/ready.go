@@ -282,7 +282,7 @@ func (r *ready) track(ms []rules.Member, terms rules.Terms) {
 		}
 		lives[m.ID] = true
 		if r.health[m.ID] == nil {
-			r.health[m.ID] = &health{State: rules.Booting, Since: m.Since}
+			r.health[m.ID] = &health{State: rules.Booting, Since: r.bootsSince(m)}
 		}
 	}
 	for id := range r.health {
@@ -290,6 +290,16 @@ func (r *ready) track(ms []rules.Member, terms rules.Terms) {
 			delete(r.health, id)
 		}
 	}
+}
+
+// bootsSince is since when a member that was not seen before boots. One that the provider
+// calls ready, and be it for days, has all the time of a boot to say so itself: that it
+// does not may be Flyball's own fault, which was moved, or lost its folder.
+func (r *ready) bootsSince(m rules.Member) time.Time {
+	if m.State == rules.Booting {
+		return m.Since
+	}
+	return r.now()
 }
 
 // recall reads since when members are ready. A file that cannot be understood is

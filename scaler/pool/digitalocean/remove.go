@@ -144,7 +144,12 @@ func (p *droplets) advanceAll(ctx context.Context, ds []godo.Droplet) error {
 // advance does the next thing to one that is to end.
 func (p *droplets) advance(ctx context.Context, d godo.Droplet) error {
 	p.mu.Lock()
-	e := *p.endings[d.ID]
+	known := p.endings[d.ID]
+	if known == nil { // gone since, a list says
+		p.mu.Unlock()
+		return nil
+	}
+	e := *known
 	p.mu.Unlock()
 	now := p.now()
 	var err error

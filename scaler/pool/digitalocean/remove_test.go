@@ -229,3 +229,27 @@ func TestAMemberIsShutDownPoweredOffAndDeletedInThisOrder(t *testing.T) {
 		})
 	}
 }
+
+func TestAMemberThatIsGoneBeforeItsTurnToEndIsLeftAlone(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		p := c.pool("web")
+		var ids []rules.MemberID
+		for _, m := range c.ready(p, names(1, 20)...) {
+			ids = append(ids, m.ID)
+		}
+		last := ids[len(ids)-1]
+		c.world.Plant(emulate.Fault{Name: "slow", On: "POST /v2/droplets/"})
+		began, done := time.Now(), make(chan error, 1)
+		go func() { done <- c.remove(p, ids...) }() // eight at a time, ten seconds each
+		time.Sleep(time.Second)
+		c.do.Destroy("web-9") // of which it is the turn after 20 s
+		c.until("the list lacks it", func() bool { return len(c.look(p)) < len(ids) })
+		if err := <-done; err != nil {
+			t.Errorf("Remove: %v", err)
+		}
+		if n := c.asked(began, "POST /v2/droplets/"+string(last)+"/"); n > 0 {
+			t.Errorf("it was asked %d times to end after it was gone", n)
+		}
+	})
+}

@@ -33,7 +33,7 @@ type droplets struct {
 
 	mu      sync.Mutex           // what follows
 	grown   bool                 // a Grow was done since the program started
-	doubts  map[string]time.Time // names of which it is not known whether they were made, and since when
+	doubts  map[string]*doubt    // names of which it is not known whether they were made
 	births  map[int]*birth       // made by this program, until the list shows them whole
 	seen    map[int]godo.Droplet // members of the last list that were not asked to end
 	endings map[int]*ending      // asked to end
@@ -50,7 +50,7 @@ type stateSince struct {
 func newDroplets(b base, spec Droplets, self func() int) *droplets {
 	return &droplets{
 		base: b, spec: spec, template: newTemplate(spec), shelf: newShelf(spec), self: self,
-		turn: make(chan struct{}, 1), doubts: map[string]time.Time{}, births: map[int]*birth{},
+		turn: make(chan struct{}, 1), doubts: map[string]*doubt{}, births: map[int]*birth{},
 		seen: map[int]godo.Droplet{}, endings: map[int]*ending{}, gone: map[int]time.Time{}, since: map[int]stateSince{},
 	}
 }
@@ -119,6 +119,9 @@ func (p *droplets) own(all []godo.Droplet, at time.Time) []godo.Droplet {
 		switch {
 		case gone:
 		case p.isOurs(d):
+			if p.doubts[d.Name] != nil {
+				p.claim(d)
+			}
 			own = append(own, d)
 		case bears(d, p.spec.Tag):
 			strangers = append(strangers, fmt.Sprintf("%s (%d)", d.Name, d.ID))
@@ -148,9 +151,13 @@ func (p *droplets) miss(listed map[int]bool) {
 }
 
 // isOurs reports whether a Droplet is a member: by the pool's tag, Flyball's tag and
-// its name; or because it was made here, and its tags come later. The caller has the lock.
+// its name; or because it was made here, or was to be, and its tags come later. The
+// caller has the lock.
 func (p *droplets) isOurs(d godo.Droplet) bool {
 	if _, made := p.births[d.ID]; made {
+		return true
+	}
+	if p.doubts[d.Name] != nil && len(d.Tags) == 0 {
 		return true
 	}
 	return bears(d, p.spec.Tag) && bears(d, markTag) && numbered(p.name, d.Name)

@@ -19,16 +19,10 @@ var (
 	ErrEnded = errors.New("a member of that name has ended and is not removed yet")
 	// ErrTaken means that the name is that of a Droplet which is no member.
 	ErrTaken = errors.New("the name is taken by a Droplet that is no member of this pool")
-	// errDoubt means that it is not known whether a Droplet was made.
-	errDoubt = errors.New("it is not known whether it was made")
 )
 
 // chunk is how many Droplets DigitalOcean makes at once.
 const chunk = 10
-
-// doubtTime is how long a name is not asked for again of which it is not known whether
-// it was made, and which is not found: lists lag.
-const doubtTime = 40 * time.Second
 
 // Grow asks for a Droplet for each of the step's names, ten at a time. A name whose
 // member lives is done already. One of which it is not known whether it was made, as
@@ -129,22 +123,23 @@ func (p *droplets) find(ctx context.Context, name string) (bool, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	since, doubted := p.doubts[name]
-	for _, d := range ds {
-		if _, gone := p.gone[d.ID]; gone || d.Name != name {
-			continue
-		}
-		tagless := len(d.Tags) == 0 && doubted // they come after it
-		if !p.isOurs(d) && !tagless {
-			return false, fmt.Errorf("%w: droplet %d", ErrTaken, d.ID)
-		}
-		p.births[d.ID] = &birth{Droplet: d, made: p.now(), offer: p.shelf.all[0]}
-		delete(p.doubts, name)
-		p.log.Info("member was made before, and is found again", "member", name, "droplet", d.ID)
-		return true, p.lives(d)
+	ds = slices.DeleteFunc(ds, func(d godo.Droplet) bool {
+		_, gone := p.gone[d.ID]
+		return gone || d.Name != name
+	})
+	if i := slices.IndexFunc(ds, p.isOurs); i >= 0 {
+		p.claim(ds[i])
+		return true, p.lives(ds[i])
 	}
-	if age := p.now().Sub(since); doubted && age < doubtTime {
-		return false, fmt.Errorf("%w: its making was asked for %s ago, without an answer: it is asked for again after %s", errDoubt, age.Round(time.Second), doubtTime)
+	if x := p.doubts[name]; x != nil {
+		if age := p.now().Sub(x.since); age < doubtTime {
+			return false, fmt.Errorf("%w: its making was asked for %s ago, without an answer: it is asked for again after %s", errDoubt, age.Round(time.Second), doubtTime)
+		}
+		x.never = p.now().UTC()
+		p.log.Warn("a Droplet that was asked for without an answer was never made", "member", name, "asked", x.since)
+	}
+	if len(ds) > 0 {
+		return false, fmt.Errorf("%w: droplet %d", ErrTaken, ds[0].ID)
 	}
 	return false, nil
 }

@@ -26,6 +26,7 @@ func (p *droplets) Look(ctx context.Context) ([]rules.Member, rules.Terms, error
 	}
 	if p.takeIfFree() {
 		within, cancel := context.WithTimeout(ctx, followTime)
+		p.resolve(within)
 		p.follow(within, ds)
 		_ = p.advanceAll(within, p.everyone(ds)) // said in the log; the next look goes on
 		cancel()
@@ -57,11 +58,12 @@ func (p *droplets) terms(ctx context.Context, ms []rules.Member) rules.Terms {
 	return t
 }
 
-// unlisted counts the members that were made and are not in the list yet.
+// unlisted counts the members that were made, or may have been, and are not in the
+// list yet.
 func (p *droplets) unlisted() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := 0
+	n := p.inDoubt()
 	for _, b := range p.births {
 		if !b.listed {
 			n++
@@ -70,7 +72,8 @@ func (p *droplets) unlisted() int {
 	return n
 }
 
-// members are the pool's Droplets as members, those that are not listed yet included.
+// members are the pool's Droplets as members, those that are not listed yet, or are
+// in doubt, included.
 func (p *droplets) members(ds []godo.Droplet) []rules.Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,7 +86,7 @@ func (p *droplets) members(ds []godo.Droplet) []rules.Member {
 		m.Since = p.sinceWhen(d.ID, m)
 		ms = append(ms, m)
 	}
-	return ms
+	return p.withDoubts(ms)
 }
 
 // everyone is whole, for who has no lock.

@@ -69,7 +69,7 @@ func (m making) post(ctx context.Context, names []string, o offer) error {
 	what := "make " + strings.Join(names, ", ") + " of size " + o.size + " in " + o.region
 	if err != nil {
 		if m.mayHaveMade(err) {
-			m.doubt(names)
+			m.doubt(names, o)
 			return fmt.Errorf("%w: %w", explain(what, err), errDoubt)
 		}
 		return explain(what, err)
@@ -80,7 +80,7 @@ func (m making) post(ctx context.Context, names []string, o offer) error {
 	}
 	rest := m.born(made, links, names, o)
 	if len(rest) > 0 {
-		m.doubt(rest)
+		m.doubt(rest, o)
 		return fmt.Errorf("%s: %w: the answer does not name %v", what, errDoubt, rest)
 	}
 	return nil
@@ -94,15 +94,6 @@ func (m making) mayHaveMade(err error) bool {
 	}
 	code := statusOf(err)
 	return code == 0 || code >= 500
-}
-
-// doubt remembers names of which it is not known whether they were made.
-func (p *droplets) doubt(names []string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, n := range names {
-		p.doubts[n] = p.now()
-	}
 }
 
 // born remembers what was accepted, and returns the names that were not.

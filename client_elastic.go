@@ -8,20 +8,21 @@ import (
 	"flyball/collector/elastic"
 )
 
-// tellElastic says in one line how far Elasticsearch is supplied, and below it what is
+// printElastic says in one line how far Elasticsearch is supplied, and below it what is
 // the matter and what to do; nothing if none is configured.
-func tellElastic(st overview) []string {
+func printElastic(w sheet, st overview) {
 	e := st.Elasticsearch
 	if e == nil {
-		return nil
+		return
 	}
-	lines := []string{printable(supplied(*e, st.Now))}
+	fmt.Fprintln(w, w.cut(printable(supplied(*e, st.Now))))
 	for _, of := range []func(elastic.Status, time.Time) []string{hindered, missed, graves, failing, foreign} {
 		for _, trouble := range of(*e, st.Now) {
-			lines = append(lines, fold("elasticsearch "+printable(trouble))...)
+			for _, line := range w.fold("elasticsearch " + printable(trouble)) {
+				fmt.Fprintln(w, w.cut(line))
+			}
 		}
 	}
-	return lines
 }
 
 // supplied is where it is and how far each part is; what matters least comes last,
@@ -154,27 +155,4 @@ func foreign(e elastic.Status, _ time.Time) (all []string) {
 		all = append(all, "is sent nothing for "+strings.Join(e.Blocked, ", "))
 	}
 	return all
-}
-
-// mostFolded is how many lines a text may take.
-const mostFolded = 5
-
-// fold breaks a text that is wider than the terminal, and indents what follows its
-// first line.
-func fold(text string) []string {
-	var lines []string
-	line := ""
-	for _, word := range strings.Fields(text) {
-		switch {
-		case line == "":
-			line = word
-		case len([]rune(line))+1+len([]rune(word)) <= columns:
-			line += " " + word
-		case len(lines) == mostFolded-1:
-			return append(lines, cut(line+" "+word+" …"))
-		default:
-			lines, line = append(lines, line), "  "+word
-		}
-	}
-	return append(lines, line)
 }

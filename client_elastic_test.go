@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -73,24 +72,6 @@ func foreigners(e *elastic.Status) {
 	e.Samples = samples.Status{}
 	e.Left = []string{"metrics-prometheus.collector-default: the data stream metrics-prometheus.collector-default is there, and was not made by our templates: set elasticsearch.namespace to another name, or have it removed"}
 	e.Blocked = []string{"metrics-prometheus.collector-default"}
-}
-
-func TestLongTextsAreFoldedAndTheirEndIsCut(t *testing.T) {
-	short := "elasticsearch is fine"
-	if got := fold(short); len(got) != 1 || got[0] != short {
-		t.Errorf("folded %q", got)
-	}
-	for _, word := range []string{"word ", "ä ", strings.Repeat("x", columns) + " "} {
-		lines := fold(strings.Repeat(word, 500))
-		if len(lines) != mostFolded || !strings.HasSuffix(cut(lines[mostFolded-1]), "…") {
-			t.Errorf("folded %q", lines)
-		}
-		for i, l := range lines[1:] {
-			if !strings.HasPrefix(l, "  ") {
-				t.Errorf("line %d is %q", i+1, l)
-			}
-		}
-	}
 }
 
 func TestLongAddressesLeaveRoom(t *testing.T) {

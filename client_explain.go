@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/url"
 	"regexp"
 	"slices"
@@ -52,7 +51,7 @@ that of the pool; with a decision's ID, as "flyball decisions" lists them, that 
 			if len(args) > 0 {
 				answer = all[0]
 			}
-			return o.show(cmd.OutOrStdout(), answer, func(w io.Writer) error { return printTold(w, args, all) })
+			return o.show(cmd.OutOrStdout(), answer, func(w sheet) error { return printTold(w, args, all) })
 		},
 	}, cobra.MaximumNArgs(1))
 }
@@ -78,7 +77,7 @@ func explained(cmd *cobra.Command, c *client, args []string) ([]string, error) {
 	return paths, nil
 }
 
-func printTold(w io.Writer, args []string, all []journal.Told) error {
+func printTold(w sheet, args []string, all []journal.Told) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(w, "no pool has been judged yet")
 		return err
@@ -101,7 +100,7 @@ func printTold(w io.Writer, args []string, all []journal.Told) error {
 }
 
 // printSteps prints what was done, the latest first.
-func printSteps(w io.Writer, steps []journal.StepTold) error {
+func printSteps(w sheet, steps []journal.StepTold) error {
 	rows := make([][]string, len(steps))
 	for i, s := range steps {
 		label := ""
@@ -173,7 +172,7 @@ func decisionsCommand(o *clientOptions) *cobra.Command {
 			if err := c.get(cmd.Context(), "/decisions?"+q.Encode(), &page); err != nil {
 				return err
 			}
-			return o.show(cmd.OutOrStdout(), page, func(w io.Writer) error { return printDecisions(w, page) })
+			return o.show(cmd.OutOrStdout(), page, func(w sheet) error { return printDecisions(w, page) })
 		},
 	}, cobra.NoArgs)
 	cmd.Flags().StringVar(&since, "since", "24h", "how far back (1h, 7d), or a time (2026-11-20T10:00:00Z)")
@@ -194,7 +193,7 @@ func (o *clientOptions) past(s string) (time.Time, error) {
 	return t, nil
 }
 
-func printDecisions(w io.Writer, page journal.Page) error {
+func printDecisions(w sheet, page journal.Page) error {
 	if len(page.Entries) == 0 {
 		_, err := fmt.Fprintln(w, "no decision changed in that time")
 		return err

@@ -149,9 +149,9 @@ func secret(file string) (string, error) {
 }
 
 // show prints an answer: as JSON if that is asked for, else as print does.
-func (o *clientOptions) show(w io.Writer, answer any, print func(w io.Writer) error) error {
+func (o *clientOptions) show(w io.Writer, answer any, print func(w sheet) error) error {
 	if !o.json {
-		return print(w)
+		return print(newSheet(w))
 	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")

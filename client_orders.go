@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"strconv"
 	"time"
@@ -181,7 +180,7 @@ func (o *clientOptions) order(cmd *cobra.Command, path string, f orderFlags, siz
 	if err := c.post(cmd.Context(), path, body, &got); err != nil {
 		return err
 	}
-	return o.show(cmd.OutOrStdout(), got, func(w io.Writer) error {
+	return o.show(cmd.OutOrStdout(), got, func(w sheet) error {
 		if body.For != "" && !got.Until.IsZero() {
 			done += " until " + clock(got.Until)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,13 +28,13 @@ func statusCommand(o *clientOptions) *cobra.Command {
 				return err
 			}
 			if len(args) == 0 {
-				return o.show(cmd.OutOrStdout(), st, func(w io.Writer) error { return printStatus(w, c.address, st) })
+				return o.show(cmd.OutOrStdout(), st, func(w sheet) error { return printStatus(w, c.address, st) })
 			}
 			i := slices.IndexFunc(st.Pools, func(p scaler.PoolStatus) bool { return p.Name == args[0] })
 			if i < 0 {
 				return &exitError{exitRefused, fmt.Errorf("refused: there is no pool %q%s", args[0], others(st.Status))}
 			}
-			return o.show(cmd.OutOrStdout(), st.Pools[i], func(w io.Writer) error { return printPool(w, st.Status, st.Pools[i]) })
+			return o.show(cmd.OutOrStdout(), st.Pools[i], func(w sheet) error { return printPool(w, st.Status, st.Pools[i]) })
 		},
 	}, cobra.MaximumNArgs(1))
 }
@@ -52,17 +51,15 @@ func others(st scaler.Status) string {
 	return ": there are " + strings.Join(names, ", ")
 }
 
-func printStatus(w io.Writer, address string, st overview) error {
+func printStatus(w sheet, address string, st overview) error {
 	head := "flyball " + st.Version
 	if st.Site != "" {
 		head += "   site " + st.Site
 	}
 	fmt.Fprintf(w, "%s   up %s   %s\n", head, span(st.Now.Sub(st.Started)), address)
-	for _, line := range tellElastic(st) {
-		fmt.Fprintln(w, cut(line))
-	}
+	printElastic(w, st)
 	if st.Paused.In(st.Now) {
-		fmt.Fprintln(w, cut("all pools are paused "+tellOrder(st.Paused, st.Status)))
+		fmt.Fprintln(w, w.cut("all pools are paused "+tellOrder(st.Paused, st.Status)))
 	}
 	if len(st.Pools) == 0 {
 		_, err := fmt.Fprintln(w, "no pools are configured")
@@ -123,10 +120,10 @@ func states(ms []rules.Member) string {
 }
 
 // printOrders prints what is the matter with single pools, and what operators said of them.
-func printOrders(w io.Writer, st scaler.Status) error {
+func printOrders(w sheet, st scaler.Status) error {
 	for _, p := range st.Pools {
 		for _, s := range poolOrders(st, p) {
-			if _, err := fmt.Fprintln(w, cut("pool "+p.Name+" "+s)); err != nil {
+			if _, err := fmt.Fprintln(w, w.cut("pool "+p.Name+" "+s)); err != nil {
 				return fmt.Errorf("print: %w", err)
 			}
 		}
@@ -191,14 +188,6 @@ func tellTerms(p scaler.PoolStatus) string {
 	return strings.Join(all, ", ")
 }
 
-// whole is a text in as many lines as it needs.
-func whole(text string) string {
-	if len([]rune(text)) <= columns {
-		return text
-	}
-	return strings.Join(fold(text), "\n")
-}
-
 // tellOrder says by whom, for how long and why.
 func tellOrder(o *rules.Order, st scaler.Status) string {
 	s := "until it is taken back"
@@ -214,21 +203,21 @@ func tellOrder(o *rules.Order, st scaler.Status) string {
 	return printable(s)
 }
 
-func printPool(w io.Writer, st scaler.Status, p scaler.PoolStatus) error {
+func printPool(w sheet, st scaler.Status, p scaler.PoolStatus) error {
 	fmt.Fprintf(w, "pool %s   %s   %s   rule %s   judged %s ago\n", p.Name, mode(p), bounds(p), dash(p.Rule), judged(st, p))
 	if s := tellTerms(p); s != "" {
-		fmt.Fprintln(w, whole(s))
+		fmt.Fprintln(w, w.whole(s))
 	}
-	fmt.Fprintln(w, whole(printable(decided(p))))
+	fmt.Fprintln(w, w.whole(printable(decided(p))))
 	for _, s := range poolOrders(st, p) {
-		fmt.Fprintln(w, whole(s))
+		fmt.Fprintln(w, w.whole(s))
 	}
 	fmt.Fprintln(w)
 	return printMembers(w, st, p)
 }
 
 // printMembers lists a pool's members; one of an older template says so.
-func printMembers(w io.Writer, st scaler.Status, p scaler.PoolStatus) error {
+func printMembers(w sheet, st scaler.Status, p scaler.PoolStatus) error {
 	rows := [][]string{{"MEMBER", "STATE", "FOR", "AGE", "IN FLIGHT", "ADDRESS", "NOTE"}}
 	for _, m := range p.Members {
 		open, age := "-", "-"

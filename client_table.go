@@ -3,17 +3,37 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 	"unicode"
+
+	"golang.org/x/term"
 )
 
-// columns is how wide a terminal is taken to be.
-const columns = 80
+// A sheet is what answers are printed on for people.
+type sheet struct {
+	io.Writer
+	columns int // the length of a line; 0: any, as in a file or a pipe
+}
 
-// printTable prints rows in aligned columns, the last one cut where the terminal ends.
-func printTable(w io.Writer, rows [][]string) error {
+// newSheet is a sheet as wide as the terminal that w is, or as the environment's COLUMNS says.
+func newSheet(w io.Writer) sheet {
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		return sheet{w, n}
+	}
+	if f, ok := w.(*os.File); ok {
+		if n, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return sheet{w, n}
+		}
+	}
+	return sheet{w, 0}
+}
+
+// printTable prints rows in aligned columns, the last one cut where the sheet ends.
+func printTable(w sheet, rows [][]string) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	for _, row := range rows {
@@ -26,19 +46,53 @@ func printTable(w io.Writer, rows [][]string) error {
 		return fmt.Errorf("print: %w", err)
 	}
 	for line := range strings.Lines(b.String()) {
-		if _, err := fmt.Fprintln(w, cut(strings.TrimRight(line, " \n"))); err != nil {
+		if _, err := fmt.Fprintln(w, w.cut(strings.TrimRight(line, " \n"))); err != nil {
 			return fmt.Errorf("print: %w", err)
 		}
 	}
 	return nil
 }
 
-// cut shortens a line to the terminal's width.
-func cut(line string) string {
-	if r := []rune(line); len(r) > columns {
-		return string(r[:columns-1]) + "…"
+// fits reports whether the sheet is wide enough for a line.
+func (s sheet) fits(line string) bool { return s.columns == 0 || len([]rune(line)) <= s.columns }
+
+// cut shortens a line to the sheet's width.
+func (s sheet) cut(line string) string {
+	if s.fits(line) {
+		return line
 	}
-	return line
+	return string([]rune(line)[:s.columns-1]) + "…"
+}
+
+// whole is a text in as many lines as it needs; one that fits stays as it is.
+func (s sheet) whole(text string) string {
+	if s.fits(text) {
+		return text
+	}
+	return strings.Join(s.fold(text), "\n")
+}
+
+// mostFolded is how many lines a text may take.
+const mostFolded = 5
+
+// fold breaks a text that is wider than the sheet, and indents what follows its first
+// line.
+func (s sheet) fold(text string) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case s.fits(line + " " + word):
+			line += " " + word
+		case len(lines) == mostFolded-1:
+			return append(lines, s.cut(line+" "+word+" …"))
+		default:
+			lines, line = append(lines, line), "  "+word
+		}
+	}
+	return append(lines, line)
 }
 
 // printable replaces what would steer the terminal: texts come from others.

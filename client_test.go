@@ -144,6 +144,7 @@ func decisions(t *testing.T, more bool) journal.Page {
 }
 
 func TestCommandsPrintWhatTheServiceAnswers(t *testing.T) {
+	t.Setenv("COLUMNS", "80")
 	nearest := told()
 	nearest.Exact, nearest.Steps = false, nil
 	for name, c := range map[string]struct {
@@ -197,7 +198,7 @@ func TestCommandsPrintWhatTheServiceAnswers(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			for line := range strings.Lines(got) {
-				if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > columns && !strings.Contains(c.args, "json") {
+				if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 80 && !strings.Contains(c.args, "json") {
 					t.Errorf("%d columns: %s", n, line)
 				}
 			}

@@ -211,8 +211,8 @@ func (f *fleet) tag(ctx context.Context, tag string, on bool, ids ...int) error 
 				_, err = tags.TagResources(ctx, tag, &godo.TagResourcesRequest{Resources: rs})
 			}
 		}
-	} else if _, err = tags.UntagResources(ctx, tag, &godo.UntagResourcesRequest{Resources: rs}); statusOf(err) == 404 {
-		err = nil
+	} else if _, err = tags.UntagResources(ctx, tag, &godo.UntagResourcesRequest{Resources: rs}); statusOf(err) == 404 && len(ids) == 1 {
+		err = nil // it is gone, or the tag is: it does not bear it
 	}
 	if statusOf(err) == 404 { // of Droplets that are gone
 		return f.tagEach(ctx, tag, on, ids)

@@ -86,3 +86,29 @@ func TestTheTagsThatWereSetAreBelievedMoreThanAListThatLags(t *testing.T) {
 		}
 	})
 }
+
+func TestADropletThatIsGoneKeepsNobodyInRotation(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		c.config.Droplets.TrafficTag = "web-lb"
+		p := c.pool("web")
+		tr := NewTraffic(p)
+		ms := c.ready(p, "web-1", "web-2", "web-3")
+		if err := tr.Admit(t.Context(), ms); err != nil {
+			t.Fatal(err)
+		}
+		c.do.Destroy("web-2")
+		time.Sleep(11 * time.Second) // the list is not read again
+		if err := tr.Withdraw(t.Context(), ms[:2]); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.served("web-lb"); got != "web-3" {
+			t.Errorf("%s are served, want web-3", got)
+		}
+		time.Sleep(time.Second)
+		began := time.Now()
+		if err := tr.Withdraw(t.Context(), ms[:2]); err != nil || c.asked(began, "") > 0 {
+			t.Errorf("who is out is asked about again %d times: %v", c.asked(began, ""), err)
+		}
+	})
+}

@@ -65,21 +65,22 @@ type Pool struct {
 	selfOnce sync.Once
 	self     uint64 // the instance that Flyball runs on; 0: none
 
-	mu       sync.Mutex                   // what follows
-	snap     *snapshot                    // nil: none was taken yet
-	changes  int                          // steps begun and ended; a snapshot from before one is not believed
-	acted    time.Time                    // last step
-	waits    time.Time                    // until then the project has no requests left
-	wanted   map[string]time.Time         // names asked for and not listed yet, since
-	ended    map[rules.MemberID]time.Time // asked to end and still listed, since
-	making   map[string]time.Time         // names in the making, since
-	told     map[string]bool              // names that were not made in time, which a growth told
-	stopped  map[rules.MemberID]time.Time // run no more, since
-	states   map[rules.MemberID]standing
-	machines map[uint64]machine
-	numbers  map[string]uint64  // of the instances that bore the names last
-	open     map[string]pending // operations that are under way, by name
-	failed   error              // of growth, found by a look and not told yet
+	mu        sync.Mutex                   // what follows
+	snap      *snapshot                    // nil: none was taken yet
+	changes   int                          // steps begun and ended; a snapshot from before one is not believed
+	acted     time.Time                    // last step
+	waits     time.Time                    // until then the project has no requests left
+	wanted    map[string]time.Time         // names asked for and not listed yet, since
+	ended     map[rules.MemberID]time.Time // asked to end and still listed, since
+	making    map[string]time.Time         // names in the making, since
+	told      map[string]bool              // names that were not made in time, which a growth told
+	stopped   map[rules.MemberID]time.Time // run no more, since
+	states    map[rules.MemberID]standing
+	machines  map[uint64]machine
+	numbers   map[string]uint64  // of the instances that bore the names last
+	open      map[string]pending // operations that are under way, by name
+	failed    untold
+	stillborn map[string]stillborn // by name
 }
 
 // New returns the pool of the group that c names. Nothing is asked yet.
@@ -104,7 +105,7 @@ func New(name string, c Config, env Env) (*Pool, error) {
 		name: name, cfg: c, now: env.Now, log: env.Log, metrics: env.Metrics, base: base, api: api, place: newPlace(api, c),
 		acting: make(chan struct{}, 1), looking: make(chan struct{}, 1),
 		wanted: map[string]time.Time{}, ended: map[rules.MemberID]time.Time{}, making: map[string]time.Time{}, told: map[string]bool{}, stopped: map[rules.MemberID]time.Time{},
-		states: map[rules.MemberID]standing{}, machines: map[uint64]machine{}, numbers: map[string]uint64{}, open: map[string]pending{},
+		states: map[rules.MemberID]standing{}, machines: map[uint64]machine{}, numbers: map[string]uint64{}, open: map[string]pending{}, stillborn: map[string]stillborn{},
 	}
 	if p.now == nil {
 		p.now = time.Now

@@ -57,7 +57,7 @@ func (p *Pool) grow(ctx context.Context, s journal.Step, now *snapshot) error {
 	if len(names) == 0 {
 		return refused
 	}
-	if err := p.noRoom(now); err != nil {
+	if err := p.hindrance(now); err != nil {
 		return errors.Join(refused, err)
 	}
 	return errors.Join(refused, p.create(ctx, s, names))
@@ -82,39 +82,54 @@ func (p *Pool) missing(s *snapshot, names []string) (out []string, refused error
 	return out, errors.Join(errs...)
 }
 
-// noRoom is an error if a growth failed that was not told yet, or if the group lacks
-// capacity for what it was asked for: any quota counts for all of it, what is sold
-// out for its zone.
-func (p *Pool) noRoom(s *snapshot) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if failed := p.failed; failed != nil {
-		p.failed = nil
-		return fmt.Errorf("make what was asked for before: %w", failed)
+// hindrance is why nothing more is asked for now: a growth failed that was not told
+// yet, or the group lacks capacity, or a member was not made in time.
+func (p *Pool) hindrance(s *snapshot) error {
+	if err := p.confess(); err != nil {
+		return err
 	}
+	if err := p.noRoom(s); err != nil {
+		return err
+	}
+	return p.late(s)
+}
+
+// noRoom is an error if the group lacks capacity for what it was asked for: any quota
+// counts for all of it, what is sold out for its zone.
+func (p *Pool) noRoom(s *snapshot) error {
 	short := map[string]bool{} // zones
 	for _, m := range s.members {
 		f, failing := attempted(m)
-		if !failing || !inTheMaking(m) {
+		if !failing || !inTheMaking(m) || !f.class.none() {
 			continue
 		}
-		if f.class.none() {
-			short[zoneOf(m.Instance)] = true
-		}
-		if f.class == quota || f.class == addresses || len(short) >= zones(s.group) || !f.class.none() && p.tell(s, nameOf(m)) {
-			return fmt.Errorf("make %s, which was asked for before: %w", nameOf(m), f)
+		short[zoneOf(m.Instance)] = true
+		if f.class != stockOut || len(short) >= zones(s.group) {
+			return unmadeFor(m, f)
 		}
 	}
 	return nil
 }
 
-// tell reports whether a member was not made in time, once. p.mu is held.
-func (p *Pool) tell(s *snapshot, name string) bool {
-	if p.told[name] || s.at.Sub(p.making[name]) < p.cfg.ProvisionTimeout {
-		return false
+// late is an error if a member was not made in time for another reason, which is told
+// once.
+func (p *Pool) late(s *snapshot) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range s.members {
+		name := nameOf(m)
+		f, failing := attempted(m)
+		if !failing || !inTheMaking(m) || f.class.none() || p.told[name] || s.at.Sub(p.making[name]) < p.cfg.ProvisionTimeout {
+			continue
+		}
+		p.told[name] = true
+		return unmadeFor(m, f)
 	}
-	p.told[name] = true
-	return true
+	return nil
+}
+
+func unmadeFor(m *compute.ManagedInstance, f failure) error {
+	return fmt.Errorf("make %s, which was asked for before: %w", nameOf(m), f)
 }
 
 // zones counts the zones that a group makes members in.
@@ -125,8 +140,8 @@ func zones(g *compute.InstanceGroupManager) int {
 	return max(1, len(g.DistributionPolicy.Zones))
 }
 
-// create asks for members. What an operation comes to that takes long is told by the
-// next growth.
+// create asks for members. What an operation comes to that takes long is seen by looks,
+// and told by the next growth.
 func (p *Pool) create(ctx context.Context, s journal.Step, names []string) error {
 	p.want(names)
 	defer p.changed()
@@ -136,7 +151,7 @@ func (p *Pool) create(ctx context.Context, s journal.Step, names []string) error
 		return p.explain(fmt.Sprintf("ask %s for %d members", p.where(), len(names)), err)
 	}
 	p.log.Info("members asked for", "members", names, "operation", op.Name)
-	if err := p.await(ctx, op, pending{what: "make members", since: p.now(), grows: true}); err != nil {
+	if err := p.await(ctx, op, pending{what: "make members", since: p.now(), grows: true, names: names}); err != nil {
 		return fmt.Errorf("make members of %s: %w", p.where(), err)
 	}
 	return nil

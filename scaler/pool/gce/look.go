@@ -36,7 +36,7 @@ func (p *Pool) Look(ctx context.Context) ([]rules.Member, rules.Terms, error) {
 	return p.keep(ctx, s, p.members(s)), p.terms(s), nil
 }
 
-// members are those of a snapshot, sorted by name.
+// members are those of a snapshot, and those that could not be made, sorted by name.
 func (p *Pool) members(s *snapshot) []rules.Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -46,6 +46,7 @@ func (p *Pool) members(s *snapshot) []rules.Member {
 			ms = append(ms, p.member(s, m))
 		}
 	}
+	ms = append(ms, p.unborn()...)
 	slices.SortFunc(ms, func(a, b rules.Member) int { return strings.Compare(a.Name, b.Name) })
 	return ms
 }

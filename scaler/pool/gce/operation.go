@@ -22,7 +22,8 @@ const (
 type pending struct {
 	what    string
 	since   time.Time
-	grows   bool             // it makes members: its failure is told by the next growth
+	grows   bool             // its failure is told by the next growth
+	names   []string         // of the members that it makes: if it fails, they are dead
 	victims []rules.MemberID // that it ends
 }
 
@@ -92,8 +93,8 @@ func (p *Pool) followed() map[string]pending {
 	return out
 }
 
-// close ends the following of an operation. Victims that it did not end are members
-// as before.
+// close ends the following of an operation. Members that it did not make are dead,
+// victims that it did not end are members as before.
 func (p *Pool) close(name string, about pending, failure error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,7 +104,7 @@ func (p *Pool) close(name string, about pending, failure error) {
 	}
 	p.log.Warn("operation failed", "what", about.what, "operation", name, "err", failure)
 	if about.grows {
-		p.failed = failure
+		p.miscarry(about.names, failure)
 	}
 	for _, v := range about.victims {
 		delete(p.ended, v)

@@ -30,6 +30,7 @@ func (p *Pool) remove(ctx context.Context, s journal.Step, now *snapshot) error 
 		}
 		return p.setFloor(ctx, s, now)
 	}
+	p.bury(s.Victims)
 	victims, refused := p.victims(ctx, now, s.Victims)
 	errs := []error{refused}
 	part := 0

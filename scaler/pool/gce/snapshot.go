@@ -173,6 +173,7 @@ func (p *Pool) settle(s *snapshot) {
 			began = asked
 		}
 		delete(p.wanted, name)
+		delete(p.stillborn, name)
 		since(p.making, name, inTheMaking(m), began)
 		since(p.stopped, id, hasEnded(m), s.at)
 		s.rest = s.rest && isSettled(m)
@@ -282,10 +283,13 @@ func isGone(err error) bool {
 	return errors.As(err, &api) && api.Code == http.StatusNotFound
 }
 
+// nameless is before the name in the ID of a member that is known by no number yet.
+const nameless = "name/"
+
 // idOf is a member's ID: its instance's, or its name's while it has none.
 func idOf(m *compute.ManagedInstance) rules.MemberID {
 	if m.Id == 0 {
-		return rules.MemberID("name/" + nameOf(m))
+		return rules.MemberID(nameless + nameOf(m))
 	}
 	return rules.MemberID(strconv.FormatUint(m.Id, 10))
 }

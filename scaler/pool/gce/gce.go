@@ -15,8 +15,8 @@
 //
 // Nothing is waited for but, for a few seconds, the operations that a step began;
 // what they come to later is read by later looks. A member that cannot be made in
-// time counts as dead: the rules replace it, which hands back what the group would
-// try to make for ever.
+// time, or whose operation fails, counts as dead: the rules replace it, which hands back
+// what the group would try to make for ever.
 package gce
 
 import (

@@ -51,6 +51,9 @@ func (p *Pool) grow(ctx context.Context, s journal.Step, now *snapshot) error {
 		if floorOf(now) >= s.To {
 			return nil
 		}
+		if err := p.confess(); err != nil {
+			return err
+		}
 		return p.setFloor(ctx, s, now)
 	}
 	names, refused := p.missing(now, s.Names)
@@ -195,5 +198,5 @@ func (p *Pool) setFloor(ctx context.Context, s journal.Step, now *snapshot) erro
 		return p.explain(fmt.Sprintf("set the least size of autoscaler %s of %s to %d", name, p.where(), s.To), err)
 	}
 	p.log.Info("least size of Google's autoscaler set", "autoscaler", name, "to", s.To)
-	return p.await(ctx, op, pending{what: "set the least size", since: p.now(), grows: true})
+	return p.await(ctx, op, pending{what: "set the least size", since: p.now(), grows: s.Verb == journal.Grow})
 }

@@ -2,8 +2,11 @@ package gce
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -237,6 +240,49 @@ func TestRedistributionIsToldAsSuch(t *testing.T) {
 		after, _ := c.look()
 		if told == "" || len(after) != 4 || c.gce.Target("web") != 4 {
 			t.Errorf("told of %q, members are %+v", told, after)
+		}
+	})
+}
+
+func TestAFloorThatFailedLaterIsToldByTheNextGrowthAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCloud(t, scaled(zonalGroup(), 2, emulate.ComputeAutoscaler{Mode: "ON", Min: 2, Max: 9}), declare(modeFloor))
+		w := &twist{cloud: c.gce.Transport()}
+		p, err := New("web", c.conf, Env{Transport: w})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.pool = p
+		ms, _ := c.look()
+		fails := func(do func() error) {
+			t.Helper()
+			on := func(answer string) func(*http.Request) (int, string) {
+				return func(r *http.Request) (int, string) {
+					if r.Method == http.MethodPatch {
+						return http.StatusOK, runs
+					}
+					return operations(answer)(r)
+				}
+			}
+			w.set(on(runs))
+			if err := do(); err != nil {
+				t.Fatal(err)
+			}
+			w.set(on(fmt.Sprintf(failed, "BACKEND_ERROR")))
+			time.Sleep(10 * time.Second)
+			c.look()
+			w.set(nil)
+		}
+		fails(func() error { return c.grow("a", "b", "c", "d") })
+		if err := c.grow("a", "b", "c", "d"); err == nil || !strings.Contains(err.Error(), "BACKEND_ERROR") {
+			t.Errorf("the growth after one that failed: %v", err)
+		}
+		if err := c.grow("a", "b", "c", "d"); err != nil {
+			t.Errorf("the growth after that: %v", err)
+		}
+		fails(func() error { return c.remove(ms...) })
+		if err := c.grow("a", "b", "c", "d", "e"); err != nil {
+			t.Errorf("a growth was told that a removal failed: %v", err)
 		}
 	})
 }

@@ -132,9 +132,25 @@ func explain(what string, err error) error {
 	case http.StatusUnauthorized:
 		hint = "; the token is not valid any more: write a new one into its file"
 	case http.StatusForbidden:
-		hint = "; the token lacks a scope: droplet, tag, image, ssh_key, vpc and account are needed"
+		hint = "; the token lacks " + scopeOf(refused.Response.Request) + ": write one that has it into its file"
 	}
 	return fmt.Errorf("%s: DigitalOcean answers %d: %s%s: %w", what, refused.Response.StatusCode, refused.Message, hint, answered{refused})
+}
+
+// scopeOf names the scope that a token needs for a request.
+func scopeOf(r *http.Request) string {
+	verb := map[string]string{http.MethodGet: "read", http.MethodPost: "create", http.MethodPut: "update", http.MethodDelete: "delete"}
+	switch {
+	case r == nil:
+	case strings.HasPrefix(r.URL.Path, "/v2/droplets/autoscale"):
+	case strings.HasPrefix(r.URL.Path, "/v2/droplets/") && strings.HasSuffix(r.URL.Path, "/actions") && r.Method == http.MethodPost:
+		return "the scope droplet:update"
+	case strings.HasPrefix(r.URL.Path, "/v2/droplets"):
+		return "the scope droplet:" + verb[r.Method]
+	case strings.HasPrefix(r.URL.Path, "/v2/tags"):
+		return "the scope tag:" + verb[r.Method]
+	}
+	return "a scope of droplet, tag, image, ssh_key, vpc, account or kubernetes"
 }
 
 // answered is an answer of the API's that is no success; what it says is in the text

@@ -1,10 +1,15 @@
 package digitalocean
 
 import (
+	"context"
 	"errors"
+	"io"
+	"log/slog"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -252,4 +257,146 @@ func TestAMemberThatIsGoneBeforeItsTurnToEndIsLeftAlone(t *testing.T) {
 			t.Errorf("it was asked %d times to end after it was gone", n)
 		}
 	})
+}
+
+// denying answers some requests by itself, with a status, as a token without a scope gets it.
+type denying struct {
+	http.RoundTripper
+	method, suffix string
+	status         int
+	asked          atomic.Int64
+}
+
+func (d *denying) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != d.method || !strings.HasSuffix(r.URL.Path, d.suffix) {
+		return d.RoundTripper.RoundTrip(r)
+	}
+	d.asked.Add(1)
+	body := io.NopCloser(strings.NewReader(`{"id":"forbidden","message":"You are missing the required permission."}`))
+	return &http.Response{StatusCode: d.status, Header: http.Header{}, Body: body, Request: r}, nil
+}
+
+// said counts the warnings about members that end.
+type said struct {
+	slog.Handler
+	warnings *atomic.Int64
+}
+
+func (s said) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelWarn && strings.Contains(r.Message, "end") {
+		s.warnings.Add(1)
+	}
+	return s.Handler.Handle(ctx, r)
+}
+
+func (s said) WithAttrs(as []slog.Attr) slog.Handler {
+	return said{s.Handler.WithAttrs(as), s.warnings}
+}
+
+// stubborn is a pool whose requests to end members some denies, and what it warned of.
+func (c *cloud) stubborn(deny *denying) (*Pool, *atomic.Int64) {
+	c.t.Helper()
+	var warnings atomic.Int64
+	accounts := c.accounts
+	if deny != nil {
+		deny.RoundTripper = c.do.Transport()
+		accounts = NewAccounts(Options{Transport: deny, Log: c.log()})
+	}
+	p, err := New("web", c.config, Env{Accounts: accounts, Log: slog.New(said{c.log().Handler(), &warnings}), Self: func() int { return 0 }})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return p, &warnings
+}
+
+func TestWhoMayNotBeShutDownIsDeletedAllTheSame(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		deny := &denying{method: http.MethodPost, suffix: "/actions", status: http.StatusForbidden}
+		p, warnings := c.stubborn(deny)
+		var ids []rules.MemberID
+		for _, m := range c.ready(p, names(1, 10)...) {
+			ids = append(ids, m.ID)
+		}
+		began := time.Now()
+		if err := c.remove(p, ids...); err == nil || !strings.Contains(err.Error(), "droplet:update") {
+			t.Errorf("Remove: %v, want the scope that the token lacks", err)
+		}
+		time.Sleep(c.config.Droplets.Grace - time.Second)
+		for _, m := range c.look(p) {
+			if !strings.Contains(m.Note, "to be shut down: DigitalOcean answers 403") || !strings.Contains(m.Note, "droplet:update") {
+				t.Errorf("the note of one that may not be shut down is %q", m.Note)
+			}
+		}
+		c.until("they are gone", func() bool { return len(c.look(p)) == 0 })
+		if took := time.Since(began); took < 2*c.config.Droplets.Grace {
+			t.Errorf("they were gone after %s, before their grace was over twice", took)
+		}
+		if n := deny.asked.Load(); n > 100 {
+			t.Errorf("what is denied was asked %d times for ten members", n)
+		}
+		if n := warnings.Load(); n > 30 {
+			t.Errorf("there are %d warnings about the end of ten members", n)
+		}
+	})
+}
+
+func TestWhoCannotBeEndedIsTriedSeldomForEverAndSaid(t *testing.T) {
+	for name, tt := range map[string]struct {
+		deny     *denying
+		fault    string
+		note     string
+		warnings int64
+	}{
+		"something is always under way": {nil, "pending_event", "to be deleted: DigitalOcean answers 422: Droplet already has a pending event.", 4},
+		"the token may not delete":      {&denying{method: http.MethodDelete, status: http.StatusForbidden}, "", "droplet:delete", 1},
+		"its deletion comes to nothing": {&denying{method: http.MethodDelete, status: http.StatusNoContent}, "", "and it is still there", 1},
+		"its deletion fails":            {&denying{method: http.MethodDelete, status: http.StatusInternalServerError}, "", "answers 500", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+				t := c.t
+				p, warnings := c.stubborn(tt.deny)
+				m := c.ready(p, "web-1", "web-2")[0]
+				for _, on := range []string{"POST /v2/droplets/", "DELETE /v2/droplets/"} {
+					if tt.fault != "" {
+						c.world.Plant(emulate.Fault{Name: tt.fault, On: on})
+					}
+				}
+				_ = c.remove(p, m.ID)
+				first := c.tries(p, tt.deny, 10*time.Minute)
+				if n := c.tries(p, tt.deny, time.Hour); n < 25 || n > 40 || first > 30 {
+					t.Errorf("it was tried %d times within an hour, and %d times in the ten minutes before; want about every two minutes", n, first)
+				}
+				if ms := c.look(p); states(ms) != "web-1 leaving, web-2 ready" || !strings.Contains(ms[0].Note, tt.note) || !strings.Contains(ms[0].Note, "again at ") {
+					t.Errorf("members are %s, %q; want why it does not go", states(ms), ms[0].Note)
+				}
+				if n := warnings.Load(); n != tt.warnings {
+					t.Errorf("there are %d warnings about it, want %d", n, tt.warnings)
+				}
+				if tt.fault != "" {
+					c.world.Heal()
+					c.gone(p, m.ID)
+				}
+			})
+		})
+	}
+}
+
+// tries looks each second for some time, and counts the calls that are to end somebody.
+func (c *cloud) tries(p *Pool, deny *denying, within time.Duration) int {
+	c.t.Helper()
+	began, denied := time.Now(), int64(0)
+	if deny != nil {
+		denied = deny.asked.Load()
+	}
+	for time.Since(began) < within {
+		c.look(p)
+		time.Sleep(time.Second)
+	}
+	n := c.asked(began, "POST /v2/droplets/") + c.asked(began, "DELETE /v2/droplets/")
+	if deny != nil {
+		n += int(deny.asked.Load() - denied)
+	}
+	return n
 }

@@ -33,10 +33,17 @@ type nodes struct {
 	sized
 	spec Kubernetes
 	pool *memo[*godo.KubernetesNodePool]
+	self func() int
 }
 
-func newNodes(b base, spec Kubernetes) *nodes {
-	return &nodes{sized: newSized(b), spec: spec, pool: newMemo[*godo.KubernetesNodePool]()}
+func newNodes(b base, spec Kubernetes, self func() int) *nodes {
+	return &nodes{sized: newSized(b), spec: spec, pool: newMemo[*godo.KubernetesNodePool](), self: self}
+}
+
+// here reports whether Flyball runs on a node, as one of its pods or beside them.
+func (p *nodes) here(n *godo.KubernetesNode) bool {
+	id := droplet(n.DropletID)
+	return id != 0 && id == p.self()
 }
 
 // read reads the node pool now, with its nodes.
@@ -120,6 +127,9 @@ func (p *nodes) member(n *godo.KubernetesNode, d godo.Droplet, listed bool) rule
 	}
 	p.under(&m, d, listed)
 	m.Name = n.Name
+	if p.here(n) {
+		m.Kept, m.Note = true, m.Note+", Flyball runs on it"
+	}
 	return m
 }
 
@@ -213,6 +223,9 @@ func staying(pool *godo.KubernetesNodePool, victims []rules.MemberID) []*godo.Ku
 }
 
 func (p *nodes) end(ctx context.Context, n *godo.KubernetesNode) error {
+	if p.here(n) {
+		return fmt.Errorf("remove node %s: %w: end it yourself, or run Flyball elsewhere", n.Name, ErrSelf)
+	}
 	_, err := p.account.write.Kubernetes.DeleteNode(ctx, p.spec.Cluster, p.spec.NodePool, n.ID, &godo.KubernetesNodeDeleteRequest{})
 	if err != nil && statusOf(err) != http.StatusNotFound {
 		return explain("remove node "+n.Name, err)

@@ -90,6 +90,30 @@ func TestANodeThatEndsIsDrainedFirst(t *testing.T) {
 	})
 }
 
+// Failure mode 21.
+func TestTheNodeThatFlyballRunsOnIsNeverEnded(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		p := c.withNodes(3)
+		ms := c.look(p)
+		for _, d := range c.do.Droplets() {
+			if d.Name == ms[0].Name {
+				c.self = d.ID
+			}
+		}
+		if ms := c.look(p); !ms[0].Kept || ms[1].Kept || ms[2].Kept || !strings.Contains(ms[0].Note, "Flyball runs on it") {
+			t.Errorf("members are %+v, want the first of them kept", ms)
+		}
+		if err := c.remove(p, ms[0].ID, ms[1].ID); !errors.Is(err, ErrSelf) {
+			t.Errorf("it is asked to end: %v", err)
+		}
+		c.until("the other one is gone", func() bool { return len(c.look(p)) == 2 })
+		if left := c.look(p); left[0].ID != ms[0].ID || left[0].State != rules.Ready {
+			t.Errorf("members are %s", states(left))
+		}
+	})
+}
+
 func TestANodePoolThatScalesByItselfIsLeftAlone(t *testing.T) {
 	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
 		t := c.t

@@ -69,7 +69,7 @@ func (p *Pool) target(env Env) scaler.Pool {
 	case p.cfg.AutoscalePool != "":
 		return newAutoscale(p.base)
 	case p.cfg.Kubernetes != nil:
-		return newNodes(p.base, *p.cfg.Kubernetes)
+		return newNodes(p.base, *p.cfg.Kubernetes, env.Self)
 	default:
 		return newDroplets(p.base, *p.cfg.Droplets, env.Self)
 	}

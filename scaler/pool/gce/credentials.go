@@ -114,7 +114,7 @@ func (s *signer) look() (fileState, error) {
 
 // fetch asks for a token.
 func (s *signer) fetch(ctx context.Context) (*oauth2.Token, error) {
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: bound{ctx, s.base}})
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, newClient(bound{ctx, s.base}))
 	source, err := s.source(ctx)
 	if err != nil {
 		return nil, &credentialsError{err}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"time"
 
 	"google.golang.org/api/compute/v1"
 	"google.golang.org/api/option"
@@ -55,7 +56,19 @@ func newService(endpoint string, rt http.RoundTripper) (*compute.Service, error)
 		u.Path += "/"
 	}
 	return compute.NewService(context.Background(),
-		option.WithHTTPClient(&http.Client{Transport: rt}), option.WithEndpoint(u.String()))
+		option.WithHTTPClient(newClient(rt)), option.WithEndpoint(u.String()))
+}
+
+// requestTime bounds one request, its token included; who asks may bound it further.
+const requestTime = 15 * time.Second
+
+// newClient returns a client that follows no redirect, with which a token or what it is
+// got by would go along.
+func newClient(rt http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport: rt, Timeout: requestTime,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 func newPlace(s *compute.Service, c Config) place {

@@ -25,6 +25,9 @@ const (
 	restFor  = 15 * time.Second
 )
 
+// askTime bounds all that is asked for one snapshot, as others may wait for it.
+const askTime = 25 * time.Second
+
 // lagFor is how long Google's lists may lag behind what was asked.
 const lagFor = 2 * time.Minute
 
@@ -95,6 +98,8 @@ func (p *Pool) heed(err error) {
 // ask reads the group, its members and its autoscaler, what became of operations,
 // and the machines that are not known yet.
 func (p *Pool) ask(ctx context.Context) (*snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
 	s := &snapshot{at: p.now()}
 	var listErr, groupErr error
 	var wg sync.WaitGroup

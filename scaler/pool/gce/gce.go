@@ -44,7 +44,7 @@ type Env struct {
 	Dir       string            // the pool's folder; nothing is kept in it, for the group knows all
 	Now       func() time.Time  // default: time.Now
 	Log       *slog.Logger      // default: discards
-	Transport http.RoundTripper // default: http.DefaultTransport
+	Transport http.RoundTripper // default: one like http.DefaultTransport
 	Metrics   *Metrics          // shared by all pools; nil: nothing is counted
 }
 
@@ -91,7 +91,7 @@ func New(name string, c Config, env Env) (*Pool, error) {
 	c = c.withDefaults()
 	base := env.Transport
 	if base == nil {
-		base = http.DefaultTransport
+		base = newTransport()
 	}
 	if env.Metrics != nil {
 		env.Metrics.begin(name)

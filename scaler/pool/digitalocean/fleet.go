@@ -18,18 +18,26 @@ const pageSize = 200
 // tagLag is how long what was done to a tag here is believed more than the list.
 const tagLag = time.Minute
 
+// Reading the list may take so long; a look waits for a part of that if there is a
+// list that is not too old.
+const (
+	listTime = 30 * time.Second
+	listWait = 2 * time.Second
+	oldest   = 90 * time.Second
+)
+
 // fleet is the list of all Droplets of an account, one for all of its pools. It is
 // safe for concurrent use.
 type fleet struct {
 	account *account
 	metrics *Metrics
-	turn    chan struct{} // held by who reads the list
-	limits  limits        // read by who has the turn
+	limits  limits // read by the reading that is under way
 
 	mu    sync.Mutex
 	list  []godo.Droplet // never changed, only replaced
 	at    time.Time      // when its reading began; zero: never
 	dirty bool           // something was done since
+	now   *reading       // under way; nil: none
 	tags  map[tagging]tagged
 	known limitsKnown
 }
@@ -46,34 +54,73 @@ type tagged struct {
 }
 
 func newFleet(a *account, m *Metrics) *fleet {
-	return &fleet{account: a, metrics: m, turn: make(chan struct{}, 1), tags: map[tagging]tagged{}}
+	return &fleet{account: a, metrics: m, tags: map[tagging]tagged{}}
 }
 
 // droplets returns all Droplets of the account, as of a moment that is not longer
 // ago than the budget allows; busy: something is under way in the caller's pool. Of
-// many who ask at the same time one reads, and the others wait for it. The list is
-// the callers' to read, not to change.
+// many who ask at the same time one has it read, and all wait for that. Where it takes
+// long, they get the list as it was, and the next who ask the new one. The list is the
+// callers' to read, not to change.
 func (f *fleet) droplets(ctx context.Context, busy bool) ([]godo.Droplet, time.Time, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, time.Time{}, err
+	for again := false; ; again = true {
+		if err := ctx.Err(); err != nil {
+			return nil, time.Time{}, err
+		}
+		if list, at, ok := f.fresh(busy); ok {
+			return list, at, nil
+		}
+		r, joined := f.reading(ctx)
+		if err := f.wait(ctx, r); err != nil {
+			return f.stale(err)
+		}
+		if list, at, dirty := f.state(); again || !joined || !dirty {
+			return list, at, nil
+		} // what was read is from before something was done
 	}
-	if list, at, ok := f.fresh(busy); ok {
-		return list, at, nil
+}
+
+// reading is one reading of the list.
+type reading struct {
+	done chan struct{} // closed when it is over
+	err  error         // read after that
+}
+
+// reading returns the reading that is under way, or begins one. It ends by itself, and
+// not with who asked for it: an account of many pages may take longer than one look.
+func (f *fleet) reading(ctx context.Context) (r *reading, joined bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.now != nil {
+		return f.now, true
+	}
+	r = &reading{done: make(chan struct{})}
+	f.now = r
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listTime)
+		defer cancel()
+		r.err = f.refresh(ctx)
+		f.mu.Lock()
+		f.now = nil
+		f.mu.Unlock()
+		close(r.done)
+	}()
+	return r, false
+}
+
+// wait waits for a reading; for a part of a look only where there is a list that will do.
+func (f *fleet) wait(ctx context.Context, r *reading) error {
+	if _, at := f.latest(); f.willDo(at) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, listWait)
+		defer cancel()
 	}
 	select {
-	case f.turn <- struct{}{}:
+	case <-r.done:
+		return r.err
 	case <-ctx.Done():
-		return nil, time.Time{}, fmt.Errorf("wait for the list of Droplets: %w", ctx.Err())
+		return fmt.Errorf("wait for it: %w", ctx.Err())
 	}
-	defer func() { <-f.turn }()
-	if list, at, ok := f.fresh(busy); ok {
-		return list, at, nil
-	}
-	if err := f.refresh(ctx); err != nil {
-		return f.stale(err)
-	}
-	list, at := f.latest()
-	return list, at, nil
 }
 
 // fresh returns the list if it is young enough.
@@ -94,11 +141,26 @@ func (f *fleet) latest() ([]godo.Droplet, time.Time) {
 	return f.list, f.at
 }
 
-// stale returns the list where calls are short, unless it is older than a minute and
-// a half: then nothing is known.
+// state returns the list as it is, and whether something was done since.
+func (f *fleet) state() ([]godo.Droplet, time.Time, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.list, f.at, f.dirty
+}
+
+// willDo reports whether a list of that time is good enough where there is none that is
+// newer.
+func (f *fleet) willDo(at time.Time) bool {
+	return !at.IsZero() && f.account.now().Sub(at) < oldest
+}
+
+// stale returns the list where calls are short or answers slow, unless it is too old:
+// then nothing is known.
 func (f *fleet) stale(err error) ([]godo.Droplet, time.Time, error) {
 	list, at := f.latest()
-	if short := errors.Is(err, errSpent) || statusOf(err) == http.StatusTooManyRequests; short && !at.IsZero() && f.account.now().Sub(at) < 90*time.Second {
+	short := errors.Is(err, errSpent) || statusOf(err) == http.StatusTooManyRequests
+	slow := errors.Is(err, context.DeadlineExceeded)
+	if (short || slow) && f.willDo(at) {
 		return list, at, nil
 	}
 	return nil, at, explain("list Droplets", err)

@@ -121,7 +121,7 @@ func newProvider(name string, c Config, dir string, env Env) (scaler.Pool, error
 	case c.Container != nil:
 		return container.New(name, *c.Container, container.Env{Dir: dir, Now: env.Now, Log: env.Log})
 	case c.DigitalOcean != nil:
-		return digitalocean.New(name, *c.DigitalOcean, digitalocean.Env{Accounts: env.Accounts, Now: env.Now, Log: env.Log})
+		return digitalocean.New(name, *c.DigitalOcean, digitalocean.Env{Accounts: env.Accounts, Now: env.Now, Log: env.Log, DryRun: c.DryRun})
 	case c.GCE != nil:
 		e := gce.Env{Dir: dir, Now: env.Now, Log: env.Log, Transport: env.Transport}
 		if env.Metrics != nil {

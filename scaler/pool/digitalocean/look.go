@@ -28,7 +28,9 @@ func (p *droplets) Look(ctx context.Context) ([]rules.Member, rules.Terms, error
 		within, cancel := context.WithTimeout(ctx, followTime)
 		p.resolve(within)
 		p.follow(within, ds)
-		_ = p.advanceAll(within, p.everyone(ds)) // said in the log; the next look goes on
+		if !p.dry {
+			_ = p.advanceAll(within, p.everyone(ds)) // said in the log; the next look goes on
+		}
 		cancel()
 		p.give()
 	}

@@ -19,6 +19,9 @@ type Env struct {
 	// none, or not known yet. Default: what the machine's metadata say, where the
 	// endpoint is DigitalOcean itself.
 	Self func() int
+	// DryRun has looks only look: whoever was asked to end before, perhaps by another
+	// program, is not brought nearer to it. Grow and Remove do what they are asked.
+	DryRun bool
 }
 
 // Pool is a pool at DigitalOcean. It is safe for concurrent use.
@@ -34,6 +37,7 @@ type base struct {
 	account *account
 	now     func() time.Time
 	log     *slog.Logger
+	dry     bool // looks only look
 }
 
 // New returns the pool that c describes. Nothing is asked yet.
@@ -55,7 +59,7 @@ func New(name string, c Config, env Env) (*Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure pool %s: %w", name, err)
 	}
-	p := &Pool{base: base{name: name, cfg: c, account: a, now: env.Now, log: env.Log.With("pool", name)}}
+	p := &Pool{base: base{name: name, cfg: c, account: a, now: env.Now, log: env.Log.With("pool", name), dry: env.DryRun}}
 	if env.Self == nil {
 		env.Self = selfOf(a)
 	}

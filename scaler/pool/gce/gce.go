@@ -50,20 +50,19 @@ type Env struct {
 
 // Pool is a pool of instances of one group. It is safe for concurrent use.
 type Pool struct {
-	name    string
-	cfg     Config
-	now     func() time.Time
-	log     *slog.Logger
-	metrics *Metrics
-	base    http.RoundTripper
-	api     *compute.Service
-	place   place
+	name     string
+	cfg      Config
+	now      func() time.Time
+	log      *slog.Logger
+	metrics  *Metrics
+	metadata http.RoundTripper // to the machine's own; no proxy is asked
+	api      *compute.Service
+	place    place
 
 	acting  chan struct{} // held by a step
 	looking chan struct{} // held by who asks for a new snapshot
 
-	selfOnce sync.Once
-	self     uint64 // the instance that Flyball runs on; 0: none
+	self self // the instance that Flyball runs on
 
 	mu        sync.Mutex                   // what follows
 	snap      *snapshot                    // nil: none was taken yet
@@ -89,9 +88,9 @@ func New(name string, c Config, env Env) (*Pool, error) {
 		return nil, fmt.Errorf("configure pool %s: %s: %s", name, fs[0].Path, fs[0].Text)
 	}
 	c = c.withDefaults()
-	base := env.Transport
+	base, metadata := env.Transport, env.Transport
 	if base == nil {
-		base = newTransport()
+		base, metadata = newTransport(), &http.Transport{DisableKeepAlives: true}
 	}
 	if env.Metrics != nil {
 		env.Metrics.begin(name)
@@ -102,7 +101,7 @@ func New(name string, c Config, env Env) (*Pool, error) {
 		return nil, fmt.Errorf("configure pool %s: %w", name, err)
 	}
 	p := &Pool{
-		name: name, cfg: c, now: env.Now, log: env.Log, metrics: env.Metrics, base: base, api: api, place: newPlace(api, c),
+		name: name, cfg: c, now: env.Now, log: env.Log, metrics: env.Metrics, metadata: metadata, api: api, place: newPlace(api, c),
 		acting: make(chan struct{}, 1), looking: make(chan struct{}, 1),
 		wanted: map[string]time.Time{}, ended: map[rules.MemberID]time.Time{}, making: map[string]time.Time{}, told: map[string]bool{}, stopped: map[rules.MemberID]time.Time{},
 		states: map[rules.MemberID]standing{}, machines: map[uint64]machine{}, numbers: map[string]uint64{}, open: map[string]pending{}, stillborn: map[string]stillborn{},

@@ -2,11 +2,15 @@ package gce
 
 import (
 	"context"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/api/compute/v1"
@@ -17,40 +21,78 @@ import (
 // selfURL is where an instance learns its own number; other machines do not find it.
 const selfURL = "http://metadata.google.internal/computeMetadata/v1/instance/id"
 
-// selfTime bounds the one question that is asked there.
-const selfTime = time.Second
+// A question there is bounded, and repeated only so often: the network may not be up
+// yet, and the machine may be busy.
+const (
+	selfTime  = time.Second
+	selfAgain = time.Minute
+)
+
+// A self is the instance that this program runs on, as far as is known.
+type self struct {
+	mu    sync.Mutex
+	id    uint64    // 0: none, or none that is known
+	sure  bool      // it is not asked for again
+	again time.Time // it is asked for no sooner
+}
 
 // readSelf is the number of the instance that this program runs on; 0 if it runs on
-// none.
-func readSelf(ctx context.Context, through http.RoundTripper) uint64 {
+// none, or if that is not sure.
+func readSelf(ctx context.Context, through http.RoundTripper) (id uint64, sure bool) {
 	ctx, cancel := context.WithTimeout(ctx, selfTime)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, selfURL, nil)
 	if err != nil {
-		return 0
+		return 0, true
 	}
 	r.Header.Set("Metadata-Flavor", "Google")
 	res, err := through.RoundTrip(r)
 	if err != nil {
-		return 0
+		return 0, nobodyThere(err)
 	}
 	defer res.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(res.Body, 64))
-	id, bad := strconv.ParseUint(strings.TrimSpace(string(raw)), 10, 64)
-	if err != nil || bad != nil || res.StatusCode != http.StatusOK || res.Header.Get("Metadata-Flavor") != "Google" {
-		return 0
+	switch {
+	case res.Header.Get("Metadata-Flavor") != "Google", res.StatusCode == http.StatusNotFound:
+		return 0, true
+	case res.StatusCode != http.StatusOK:
+		return 0, false
 	}
-	return id
+	raw, err := io.ReadAll(io.LimitReader(res.Body, 64))
+	if err != nil {
+		return 0, false
+	}
+	if id, err = strconv.ParseUint(strings.TrimSpace(string(raw)), 10, 64); err != nil {
+		return 0, false
+	}
+	return id, true
 }
 
-// here reports whether Flyball runs on an instance. It is asked for once, at the first
-// look, and only where the instances are Google's own.
-func (p *Pool) here(ctx context.Context, m *compute.ManagedInstance) bool {
+// nobodyThere reports whether an error means that no machine has metadata: it is not
+// enough that its name cannot be resolved.
+func nobodyThere(err error) bool {
+	var name *net.DNSError
+	return !errors.As(err, &name) && errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// runsOn is the instance that Flyball runs on; 0: none. It is asked for until that is
+// sure, and only where the instances are Google's own.
+func (p *Pool) runsOn(ctx context.Context) uint64 {
 	if p.cfg.Endpoint != defaultEndpoint {
-		return false
+		return 0
 	}
-	p.selfOnce.Do(func() { p.self = readSelf(context.WithoutCancel(ctx), p.base) })
-	return m.Id != 0 && m.Id == p.self
+	s := &p.self
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := p.now(); !s.sure && !now.Before(s.again) {
+		s.id, s.sure = readSelf(context.WithoutCancel(ctx), p.metadata)
+		s.again = now.Add(selfAgain)
+	}
+	return s.id
+}
+
+// here reports whether Flyball runs on an instance.
+func (p *Pool) here(ctx context.Context, m *compute.ManagedInstance) bool {
+	return m.Id != 0 && m.Id == p.runsOn(ctx)
 }
 
 // keep marks the member that Flyball runs on, which is never ended.

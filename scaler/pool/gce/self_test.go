@@ -1,11 +1,14 @@
 package gce
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +22,8 @@ type on struct {
 	id     func() string
 	asked  int
 	flavor string
+	status int
+	err    error
 }
 
 func (o *on) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -29,8 +34,11 @@ func (o *on) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Header.Get("Metadata-Flavor") != "Google" {
 		return nil, errors.New("the question is not Google's")
 	}
+	if o.err != nil {
+		return nil, o.err
+	}
 	return &http.Response{
-		StatusCode: http.StatusOK, Header: http.Header{"Metadata-Flavor": {o.flavor}}, Body: io.NopCloser(strings.NewReader(o.id())), Request: r,
+		StatusCode: o.status, Header: http.Header{"Metadata-Flavor": {o.flavor}}, Body: io.NopCloser(strings.NewReader(o.id())), Request: r,
 	}, nil
 }
 
@@ -38,7 +46,7 @@ func TestTheMemberThatFlyballRunsOnIsNeverEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCloud(t, zonalGroup())
 		var ms []rules.Member
-		m := &on{cloud: c.gce.Transport(), flavor: "Google", id: func() string { return string(ms[0].ID) + "\n" }}
+		m := &on{cloud: c.gce.Transport(), flavor: "Google", status: http.StatusOK, id: func() string { return string(ms[0].ID) + "\n" }}
 		p, err := New("web", c.conf, Env{Transport: m})
 		if err != nil {
 			t.Fatal(err)
@@ -62,16 +70,73 @@ func TestTheMemberThatFlyballRunsOnIsNeverEnded(t *testing.T) {
 	})
 }
 
+func TestWhereFlyballRunsIsAskedUntilItIsKnown(t *testing.T) {
+	unresolved := &net.DNSError{Err: "server misbehaving", Name: "metadata.google.internal", UnwrapErr: syscall.ECONNREFUSED}
+	none := func() string { return "" }
+	for name, tt := range map[string]struct {
+		first on
+		asked int // within five minutes of looks
+		kept  bool
+	}{
+		"no network yet":       {on{err: unresolved}, 2, true},
+		"no name there":        {on{err: &net.DNSError{Err: "no such host", IsNotFound: true}}, 2, true},
+		"a slow machine":       {on{err: context.DeadlineExceeded}, 2, true},
+		"one in trouble":       {on{status: http.StatusServiceUnavailable, flavor: "Google", id: none}, 2, true},
+		"no metadata there":    {on{err: fmt.Errorf("dial: %w", syscall.ECONNREFUSED)}, 1, false},
+		"another cloud":        {on{status: http.StatusOK, id: func() string { return "42" }}, 1, false},
+		"no such thing":        {on{status: http.StatusNotFound, flavor: "Google", id: none}, 1, false},
+		"another cloud's word": {on{status: http.StatusUnauthorized, id: none}, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCloud(t, zonalGroup())
+				m := &tt.first
+				m.cloud = c.gce.Transport()
+				p, err := New("web", c.conf, Env{Transport: m})
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.pool = p
+				ms := c.ready("web-1")
+				p.cfg.Endpoint = defaultEndpoint // as if the instances were Google's own
+				for i := range 300 {
+					time.Sleep(time.Second)
+					ms, _ = c.look()
+					if i == 0 {
+						if ms[0].Kept {
+							t.Error("it is kept though nobody said so")
+						}
+						m.err, m.status, m.flavor, m.id = nil, http.StatusOK, "Google", func() string { return string(ms[0].ID) }
+					}
+				}
+				if m.asked != tt.asked || ms[0].Kept != tt.kept {
+					t.Errorf("asked %d times, want %d; kept %v, want %v", m.asked, tt.asked, ms[0].Kept, tt.kept)
+				}
+			})
+		})
+	}
+}
+
+func TestNoProxyIsAskedWhereFlyballRuns(t *testing.T) {
+	p, err := New("web", config(), Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tr, is := p.metadata.(*http.Transport); !is || tr.Proxy != nil {
+		t.Errorf("metadata are asked through %+v", p.metadata)
+	}
+}
+
 func TestAMachineThatIsNotGooglesIsNoInstance(t *testing.T) {
 	for name, m := range map[string]*on{
-		"another cloud": {flavor: "", id: func() string { return "42" }},
-		"nonsense":      {flavor: "Google", id: func() string { return "forty-two" }},
+		"another cloud": {status: http.StatusOK, id: func() string { return "42" }},
+		"nonsense":      {status: http.StatusOK, flavor: "Google", id: func() string { return "forty-two" }},
 	} {
-		if id := readSelf(t.Context(), m); id != 0 {
+		if id, _ := readSelf(t.Context(), m); id != 0 {
 			t.Errorf("%s: the instance is %d", name, id)
 		}
 	}
-	if id := readSelf(t.Context(), &on{flavor: "Google", id: func() string { return "42" }}); id != 42 {
-		t.Errorf("the instance is %d", id)
+	if id, sure := readSelf(t.Context(), &on{status: http.StatusOK, flavor: "Google", id: func() string { return "42" }}); id != 42 || !sure {
+		t.Errorf("the instance is %d, sure %v", id, sure)
 	}
 }

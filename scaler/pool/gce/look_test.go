@@ -1,6 +1,7 @@
 package gce
 
 import (
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -205,4 +206,36 @@ func TestTheAddressIsTheOneThatIsAskedFor(t *testing.T) {
 			t.Errorf("%s of an instance without: %s", which, got)
 		}
 	}
+}
+
+func TestMachinesWithoutAnAddressAreAskedAboutRarely(t *testing.T) {
+	inBubble(t, zonalGroup(), func(c *cloud) {
+		names := make([]string, 20)
+		for i := range names {
+			names[i] = fmt.Sprintf("web-%d", i+1)
+		}
+		if err := c.grow(names...); err != nil {
+			t.Fatal(err)
+		}
+		asked := func(of time.Duration) int {
+			before := c.asked("GET", "/instances/web-")
+			for range of / time.Second {
+				time.Sleep(time.Second)
+				c.look()
+			}
+			return c.asked("GET", "/instances/web-") - before
+		}
+		if n := asked(5 * time.Minute); n < 20*5 { // those that boot are asked about soon
+			t.Errorf("%d questions about 20 new machines", n)
+		}
+		if n := asked(10 * time.Minute); n > 20*10 {
+			t.Errorf("%d questions about 20 machines in 10 minutes, want one a minute each", n)
+		}
+		for _, n := range names {
+			c.gce.StopByHand(n)
+		}
+		if n := asked(30 * time.Second); n < 20 {
+			t.Errorf("%d questions about 20 machines that were stopped", n)
+		}
+	}, func(c *Config) { c.Address = addressExternal })
 }

@@ -209,7 +209,18 @@ func since[K comparable](times map[K]time.Time, of K, is bool, now time.Time) {
 type machine struct {
 	addr    string
 	born    time.Time
-	running bool // when it was asked
+	running bool      // when it was asked
+	met     time.Time // when it was asked for first, or since it was started or stopped
+	asked   time.Time // when it was asked for last
+}
+
+// One that has no address is asked for again after a quarter of the time that it has
+// had none, and after addressPause at the latest.
+const addressPause = time.Minute
+
+// due reports whether to ask for a machine anew.
+func (x machine) due(running bool, now time.Time) bool {
+	return x.running != running || x.addr == "" && now.Sub(x.asked) >= min(now.Sub(x.met)/4, addressPause)
 }
 
 // asksAtOnce bounds how many machines are asked for at one time.
@@ -246,7 +257,7 @@ func (p *Pool) unknown(ms []*compute.ManagedInstance) (out []*compute.ManagedIns
 	for _, m := range ms {
 		there[m.Id] = true
 		x, known := p.machines[m.Id]
-		if m.Id != 0 && (!known || x.addr == "" || x.running != isRunning(m)) {
+		if m.Id != 0 && (!known || x.due(isRunning(m), p.now())) {
 			out = append(out, m)
 		}
 	}
@@ -263,23 +274,37 @@ func (p *Pool) unknown(ms []*compute.ManagedInstance) (out []*compute.ManagedIns
 func (p *Pool) meet(ctx context.Context, m *compute.ManagedInstance) error {
 	in, err := p.api.Instances.Get(p.cfg.Project, zoneOf(m.Instance), nameOf(m)).
 		Fields("id", "creationTimestamp", "networkInterfaces").Context(ctx).Do()
-	if isGone(err) || err == nil && in.Id != m.Id {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !isGone(err) {
 		return err
 	}
-	x := machine{addr: p.address(in), running: isRunning(m)}
-	if x.born, err = time.Parse(time.RFC3339, in.CreationTimestamp); err != nil {
-		x.born = p.now()
+	now := p.now()
+	x := machine{running: isRunning(m), met: now, asked: now}
+	if err == nil && in.Id == m.Id {
+		x.addr = p.address(in)
+		if x.born, err = time.Parse(time.RFC3339, in.CreationTimestamp); err != nil {
+			x.born = now
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if old, known := p.machines[m.Id]; known && x.addr == "" {
-		x.addr, x.born = old.addr, old.born
+	if old, known := p.machines[m.Id]; known {
+		x.remember(old)
 	}
 	p.machines[m.Id] = x
 	return nil
+}
+
+// remember keeps of what was known before what was not told anew.
+func (x *machine) remember(old machine) {
+	if x.addr == "" {
+		x.addr = old.addr
+	}
+	if x.born.IsZero() {
+		x.born = old.born
+	}
+	if x.running == old.running {
+		x.met = old.met
+	}
 }
 
 // isGone reports whether what was asked for is not there.

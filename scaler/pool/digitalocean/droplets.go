@@ -48,6 +48,9 @@ type stateSince struct {
 }
 
 func newDroplets(b base, spec Droplets, self func() int) *droplets {
+	if !byNumber(spec.Image) {
+		b.account.fleet.useImages()
+	}
 	return &droplets{
 		base: b, spec: spec, template: newTemplate(spec), shelf: newShelf(spec), self: self,
 		turn: make(chan struct{}, 1), doubts: map[string]*doubt{}, births: map[int]*birth{},

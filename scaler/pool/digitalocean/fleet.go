@@ -33,13 +33,14 @@ type fleet struct {
 	metrics *Metrics
 	limits  limits // read by the reading that is under way
 
-	mu    sync.Mutex
-	list  []godo.Droplet // never changed, only replaced
-	at    time.Time      // when its reading began; zero: never
-	dirty bool           // something was done since
-	now   *reading       // under way; nil: none
-	tags  map[tagging]tagged
-	known limitsKnown
+	mu     sync.Mutex
+	list   []godo.Droplet // never changed, only replaced
+	at     time.Time      // when its reading began; zero: never
+	dirty  bool           // something was done since
+	now    *reading       // under way; nil: none
+	tags   map[tagging]tagged
+	known  limitsKnown
+	images bool // some pool's image may be called by a name
 }
 
 type tagging struct {
@@ -189,11 +190,7 @@ func (f *fleet) refresh(ctx context.Context) error {
 	f.mu.Unlock()
 	f.metrics.listed.WithLabelValues(f.account.name).Set(float64(began.UnixNano()) / 1e9)
 	f.metrics.droplets.WithLabelValues(f.account.name).Set(float64(len(list)))
-	if known, changed := f.limits.refresh(ctx, f.account); changed {
-		f.mu.Lock()
-		f.known = known
-		f.mu.Unlock()
-	}
+	f.limits.refresh(ctx, f)
 	return nil
 }
 
@@ -308,9 +305,23 @@ func (f *fleet) headroom() (limitsKnown, int) {
 	return f.known, f.known.droplets - len(f.list)
 }
 
-// learnLimit takes over the most Droplets that there may be.
-func (f *fleet) learnLimit(n int) {
+// learn takes over what was found to hold for the account.
+func (f *fleet) learn(change func(*limitsKnown)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.known.droplets = n
+	change(&f.known)
+}
+
+// useImages says that a pool's image may be called by a name, so that the account's own
+// images are read from time to time.
+func (f *fleet) useImages() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.images = true
+}
+
+func (f *fleet) usesImages() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.images
 }

@@ -149,11 +149,11 @@ func (p *droplets) make(ctx context.Context, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	userData, version, err := p.template.get()
+	image, err := p.account.image(ctx, p.spec.Image, p.spec.Regions)
 	if err != nil {
 		return err
 	}
-	image, err := p.account.image(ctx, p.spec.Image)
+	userData, version, err := p.template.get(nameOf(image))
 	if err != nil {
 		return err
 	}

@@ -11,58 +11,68 @@ import (
 const (
 	limitAge   = time.Hour
 	pricesAge  = 24 * time.Hour
+	imageAge   = 5 * time.Minute
 	limitRetry = 5 * time.Minute
 )
 
-// limitsKnown is what holds for the whole account; a value, never changed.
+// limitsKnown is what holds for the whole account; what it refers to is never changed.
 type limitsKnown struct {
-	droplets int                // the most there may be; 0 is unknown
-	prices   map[string]float64 // USD an hour, by size
+	droplets   int                // the most there may be; 0 is unknown
+	prices     map[string]float64 // USD an hour, by size
+	images     []godo.Image       // the account's own
+	imagesRead bool               // they are known
 }
 
 // limits reads it; whoever lists the Droplets does, now and then.
 type limits struct {
-	known              limitsKnown
-	limitDue, priceDue time.Time // when each is read again
+	limitDue, priceDue, imageDue time.Time // when each is read again
 }
 
 // refresh reads what is due. What cannot be read stays as it was: a pool is not
 // stopped for a price.
-func (l *limits) refresh(ctx context.Context, a *account) (limitsKnown, bool) {
-	now, changed := a.now(), false
-	if !now.Before(l.limitDue) {
-		l.limitDue = now.Add(limitRetry)
+func (l *limits) refresh(ctx context.Context, f *fleet) {
+	a := f.account
+	now := a.now()
+	refresh := func(due *time.Time, age time.Duration, what string, read func() error) {
+		if now.Before(*due) {
+			return
+		}
+		*due = now.Add(age)
+		if err := read(); err != nil {
+			*due = now.Add(limitRetry)
+			a.log.Warn("what holds for the account is not known", "err", explain(what, err))
+		}
+	}
+	refresh(&l.limitDue, limitAge, "ask for the account's Droplet limit", func() error {
 		acc, _, err := a.read.Account.Get(ctx)
 		if err == nil {
-			l.known.droplets, l.limitDue, changed = acc.DropletLimit, now.Add(limitAge), true
-		} else {
-			a.log.Warn("the account's Droplet limit is not known", "err", explain("ask for the account", err))
+			f.learn(func(k *limitsKnown) { k.droplets = acc.DropletLimit })
 		}
-	}
-	if !now.Before(l.priceDue) {
-		l.priceDue = now.Add(limitRetry)
-		prices, err := readPrices(ctx, a)
+		return err
+	})
+	refresh(&l.priceDue, pricesAge, "list sizes for their prices", func() error {
+		sizes, err := listed(ctx, a.read.Sizes.List)
 		if err == nil {
-			l.known.prices, l.priceDue, changed = prices, now.Add(pricesAge), true
-		} else {
-			a.log.Warn("the sizes' prices are not known", "err", explain("list sizes", err))
+			f.learn(func(k *limitsKnown) { k.prices = pricesOf(sizes) })
 		}
+		return err
+	})
+	if !f.usesImages() {
+		return
 	}
-	return l.known, changed
+	refresh(&l.imageDue, imageAge, "list the account's images", func() error {
+		images, err := listed(ctx, a.read.Images.ListUser)
+		if err == nil {
+			f.learn(func(k *limitsKnown) { k.images, k.imagesRead = images, true })
+		}
+		return err
+	})
 }
 
-func readPrices(ctx context.Context, a *account) (map[string]float64, error) {
+func pricesOf(sizes []godo.Size) map[string]float64 {
 	prices := map[string]float64{}
-	for page := 1; ; page++ {
-		sizes, res, err := a.read.Sizes.List(ctx, &godo.ListOptions{Page: page, PerPage: pageSize})
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range sizes {
-			prices[s.Slug] = s.PriceHourly
-		}
-		if res.Links == nil || res.Links.IsLastPage() || len(sizes) == 0 {
-			return prices, nil
-		}
+	for _, s := range sizes {
+		prices[s.Slug] = s.PriceHourly
 	}
+	return prices
 }

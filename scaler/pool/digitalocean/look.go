@@ -41,12 +41,12 @@ func (p *droplets) Look(ctx context.Context) ([]rules.Member, rules.Terms, error
 // terms are what the provider does for the pool.
 func (p *droplets) terms(ctx context.Context, ms []rules.Member) rules.Terms {
 	t := rules.Terms{Names: true, Victims: true, Currency: "USD"}
-	if _, version, err := p.template.get(); err == nil {
-		t.Version = version
-	} else {
-		p.log.WarnContext(ctx, "the template of new members is not known", "err", err)
-	}
 	known, headroom := p.account.fleet.headroom()
+	if _, version, err := p.template.get(nameOf(imageOf(p.spec.Image, p.spec.Regions, known.images))); err != nil {
+		p.log.WarnContext(ctx, "the template of new members is not known", "err", err)
+	} else if known.imagesRead || byNumber(p.spec.Image) {
+		t.Version = version
+	}
 	t.Price = known.prices[p.spec.Sizes[0]]
 	if known.droplets > 0 {
 		staying := 0

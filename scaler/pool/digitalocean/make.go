@@ -24,17 +24,26 @@ type making struct {
 // be had.
 func (m making) ask(ctx context.Context, names []string) error {
 	offers, again := m.shelf.offers(m.now())
+	lacks := len(offers) < len(m.shelf.all)
 	var refusals []error
 	for _, o := range offers {
 		err := m.create(ctx, names, o)
-		if !isSoldOut(err) {
+		switch {
+		case isMisplaced(err):
+			m.log.Warn("what members are made of is not in a region", "region", o.region, "err", err)
+		case isSoldOut(err):
+			lacks = true
+			m.shelf.refused(o, m.now())
+			m.log.Warn("a size is not to be had in a region", "size", o.size, "region", o.region, "err", err)
+		default:
 			return err
 		}
-		m.shelf.refused(o, m.now())
-		m.log.Warn("a size is not to be had in a region", "size", o.size, "region", o.region, "err", err)
 		refusals = append(refusals, err)
 	}
-	if len(offers) < len(m.shelf.all) && len(offers) == 0 {
+	if !lacks {
+		return fmt.Errorf("make %v: bring the image there, or leave the region out: %w", names, errors.Join(refusals...))
+	}
+	if len(offers) == 0 {
 		return fmt.Errorf("make %v: %w: no size of %v is to be had in %v; asked again after %s: name more sizes or regions",
 			names, scaler.ErrNoCapacity, m.spec.Sizes, m.spec.Regions, again.UTC().Format(time.TimeOnly))
 	}
@@ -51,7 +60,7 @@ func (m making) create(ctx context.Context, names []string, o offer) error {
 	if limitErr != nil {
 		return fmt.Errorf("%w: %w", scaler.ErrNoCapacity, err)
 	}
-	m.account.fleet.learnLimit(acc.DropletLimit)
+	m.account.fleet.learn(func(k *limitsKnown) { k.droplets = acc.DropletLimit })
 	_, headroom := m.account.fleet.headroom()
 	room := headroom - m.unlisted()
 	if room < 1 || room >= len(names) {
@@ -120,6 +129,13 @@ func (m making) born(made []godo.Droplet, links []godo.LinkAction, names []strin
 // isOverLimit reports whether the account may not have so many Droplets.
 func isOverLimit(err error) bool {
 	return statusOf(err) == 422 && strings.Contains(saysOf(err), "droplet limit")
+}
+
+// isMisplaced reports whether the image or the network is not in the region: the size
+// may well be.
+func isMisplaced(err error) bool {
+	says := saysOf(err)
+	return statusOf(err) == 422 && strings.Contains(says, "not available") && (strings.Contains(says, "image") || strings.Contains(says, "vpc"))
 }
 
 // isSoldOut reports whether what was asked for is not to be had there.

@@ -17,7 +17,7 @@ func (c *checkup) droplets(ctx context.Context, p *droplets, limit int) {
 	c.image(ctx, p.spec.Image, p.spec.Regions, p.spec.Sizes)
 	c.keys(ctx, p.spec.SSHKeys)
 	c.vpc(ctx, p.spec.VPC, p.spec.Regions)
-	if userData, _, err := p.template.get(); err != nil {
+	if userData, _, err := p.template.get(p.spec.Image); err != nil {
 		c.wrong("user data", "write a file that is there and no longer than that", "%s", err)
 	} else if p.spec.UserDataFile != "" {
 		c.ok("user data", "%d of %d bytes", len(userData), mostUserData)
@@ -33,7 +33,7 @@ func (c *checkup) droplets(ctx context.Context, p *droplets, limit int) {
 
 // image looks whether members can be made of the image in all regions and sizes.
 func (c *checkup) image(ctx context.Context, name string, regions, sizes []string) {
-	ref, err := c.account.image(ctx, name)
+	ref, err := c.account.image(ctx, name, regions)
 	if c.failed("image", "image:read", err) {
 		return
 	}

@@ -1,12 +1,10 @@
 package digitalocean
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,71 +19,62 @@ type template struct {
 
 	mu       sync.Mutex
 	userData string
-	version  string
 	changed  time.Time
 	size     int64
 }
 
 func newTemplate(d Droplets) *template { return &template{spec: d} }
 
-// get returns the user data and the template's version, a hash of the image, the
-// sizes and the user data: not of the region, for a member elsewhere is the same. The
-// file is read anew when it changes.
-func (t *template) get() (userData, version string, err error) {
+// get returns the user data and the template's version with an image that was found: a
+// hash of all that members are made of but the region, for a member elsewhere is the
+// same. The file is read anew when it changes.
+func (t *template) get(image string) (userData, version string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err := t.read(); err != nil {
+		return "", "", fmt.Errorf("read the user data: %w", err)
+	}
+	return t.userData, t.hash(image), nil
+}
+
+// read reads the user data if they changed; the caller has the lock.
+func (t *template) read() error {
 	if t.spec.UserDataFile == "" {
-		return "", t.hash(""), nil
+		return nil
 	}
 	info, err := os.Stat(t.spec.UserDataFile)
 	if err != nil {
-		return "", "", fmt.Errorf("read the user data: %w", err)
+		return err
 	}
 	if info.Size() > mostUserData {
-		return "", "", fmt.Errorf("read the user data: %s has %d bytes, and DigitalOcean takes %d: let it fetch the rest when it runs", t.spec.UserDataFile, info.Size(), mostUserData)
+		return fmt.Errorf("%s has %d bytes, and DigitalOcean takes %d: let it fetch the rest when it runs", t.spec.UserDataFile, info.Size(), mostUserData)
 	}
-	if t.version == "" || !info.ModTime().Equal(t.changed) || info.Size() != t.size {
-		raw, err := os.ReadFile(t.spec.UserDataFile)
-		if err != nil {
-			return "", "", fmt.Errorf("read the user data: %w", err)
-		}
-		t.userData, t.changed, t.size = string(raw), info.ModTime(), info.Size()
-		t.version = t.hash(t.userData)
+	if info.ModTime().Equal(t.changed) && info.Size() == t.size {
+		return nil
 	}
-	return t.userData, t.version, nil
+	raw, err := os.ReadFile(t.spec.UserDataFile)
+	if err != nil {
+		return err
+	}
+	t.userData, t.changed, t.size = string(raw), info.ModTime(), info.Size()
+	return nil
 }
 
-func (t *template) hash(userData string) string {
-	sum := sha256.Sum256([]byte(strings.Join(append([]string{t.spec.Image, userData}, t.spec.Sizes...), "\x00")))
+// hash leaves out what is not written, so that the version of a template stays when
+// there is more that may be written; the caller has the lock.
+func (t *template) hash(image string) string {
+	parts := append([]string{image, t.userData}, t.spec.Sizes...)
+	for _, k := range t.spec.SSHKeys {
+		parts = append(parts, "key "+k)
+	}
+	if t.spec.VPC != "" {
+		parts = append(parts, "vpc "+t.spec.VPC)
+	}
+	if t.spec.Monitoring {
+		parts = append(parts, "monitoring")
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:4])
-}
-
-// image finds what the configuration calls the image: a number, the newest of the
-// account's own images of that name, or else a slug.
-func (a *account) image(ctx context.Context, name string) (godo.DropletCreateImage, error) {
-	if id, err := strconv.Atoi(name); err == nil {
-		return godo.DropletCreateImage{ID: id}, nil
-	}
-	var found []godo.Image
-	for page := 1; ; page++ {
-		images, res, err := a.write.Images.ListUser(ctx, &godo.ListOptions{Page: page, PerPage: pageSize})
-		if err != nil {
-			return godo.DropletCreateImage{}, explain("find image "+name, err)
-		}
-		for _, i := range images {
-			if i.Name == name {
-				found = append(found, i)
-			}
-		}
-		if res.Links == nil || res.Links.IsLastPage() || len(images) == 0 {
-			break
-		}
-	}
-	if len(found) == 0 {
-		return godo.DropletCreateImage{Slug: name}, nil
-	}
-	newest := slices.MaxFunc(found, func(a, b godo.Image) int { return strings.Compare(a.Created, b.Created) })
-	return godo.DropletCreateImage{ID: newest.ID}, nil
 }
 
 // request is how members of those names are asked for.

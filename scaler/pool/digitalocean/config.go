@@ -27,7 +27,7 @@ type Droplets struct {
 	// Regions in the order in which they are tried: fra1, or nyc for any of nyc1 to nyc3.
 	Regions []string `yaml:"regions" required:"true" doc:"regions in the order in which they are tried, e.g. [fra1, ams3]; nyc stands for any of New York's"`
 	// Sizes in the order in which they are tried, within each region.
-	Sizes []string `yaml:"sizes" required:"true" doc:"sizes in the order in which they are tried, e.g. [s-1vcpu-1gb, s-1vcpu-2gb]; all are tried in one region before the next"`
+	Sizes []string `yaml:"sizes" required:"true" doc:"sizes in the order in which they are tried, e.g. [s-1vcpu-1gb, s-1vcpu-2gb]; all are tried in one region before the next; GPU Droplets cannot be members"`
 	// Image is a slug, the number of an image, or the name of a snapshot: the newest of that name.
 	Image string `yaml:"image" required:"true" doc:"slug or number of an image, or a snapshot's name: the newest of that name"`
 	// Tag marks the pool's members, beside the tag flyball.

@@ -30,6 +30,7 @@ func TestAMistakeInAConfigurationIsNamedWithItsPlace(t *testing.T) {
 		"$.droplets.regions":        func(c *Config) { c.Droplets.Regions = nil },
 		"$.droplets.regions[1]":     func(c *Config) { c.Droplets.Regions[1] = "New York" },
 		"$.droplets.sizes":          func(c *Config) { c.Droplets.Sizes = nil },
+		"$.droplets.sizes[0]: GPU":  func(c *Config) { c.Droplets.Sizes[0] = "gpu-h100x1-80gb" },
 		"$.droplets.image":          func(c *Config) { c.Droplets.Image = "" },
 		"$.droplets.tag":            func(c *Config) { c.Droplets.Tag = "flyball" },
 		"$.droplets.tag: no tag":    func(c *Config) { c.Droplets.Tag = "a b" },

@@ -19,6 +19,10 @@ var (
 	memberName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 )
 
+// gpuPrefix begins the slugs of the sizes with GPUs. DigitalOcean lists their Droplets
+// apart from the others.
+const gpuPrefix = "gpu-"
+
 // mostUserData is how much of it DigitalOcean takes, in bytes.
 const mostUserData = 64 << 10
 
@@ -123,6 +127,11 @@ func (d Droplets) validateSlugs(f *faults) {
 			if !slug.MatchString(s) {
 				f.add(fmt.Sprintf(".droplets.%s[%d]", l.name, i), fmt.Sprintf("%q is no slug of a %s", s, l.of), "write e.g. "+l.such)
 			}
+		}
+	}
+	for i, s := range d.Sizes {
+		if strings.HasPrefix(s, gpuPrefix) {
+			f.add(fmt.Sprintf(".droplets.sizes[%d]", i), fmt.Sprintf("%s is a GPU Droplet, which the list of Droplets leaves out: a member that is not listed would be bought again", s), "write another size, or scale them as the nodes of a kubernetes pool")
 		}
 	}
 }

@@ -28,10 +28,12 @@ type Droplets struct {
 	Regions []string `yaml:"regions" required:"true" doc:"regions in the order in which they are tried, e.g. [fra1, ams3]; nyc stands for any of New York's"`
 	// Sizes in the order in which they are tried, within each region.
 	Sizes []string `yaml:"sizes" required:"true" doc:"sizes in the order in which they are tried, e.g. [s-1vcpu-1gb, s-1vcpu-2gb]; all are tried in one region before the next; GPU Droplets cannot be members"`
-	// Image is a slug, the number of an image, or the name of a snapshot: the newest of that name.
-	Image string `yaml:"image" required:"true" doc:"slug or number of an image, or a snapshot's name: the newest of that name"`
-	// Tag marks the pool's members, beside the tag flyball.
-	Tag string `yaml:"tag" doc:"tag of the pool's members; by default flyball- and the pool's name"`
+	// Image is a slug, the number of an image, or the name of a snapshot: the newest of
+	// that name that is in all of the regions.
+	Image string `yaml:"image" required:"true" doc:"slug or number of an image, or a snapshot's name: the newest of that name that is in all of the regions"`
+	// Tag marks the pool's members, beside the tag flyball: those of this Flyball alone,
+	// for a pool of the same name and tag elsewhere takes them for its own.
+	Tag string `yaml:"tag" doc:"tag of the pool's members; by default flyball- and the pool's name. Where two Flyballs share an account, no tag may be of both"`
 	// TrafficTag is that of a load balancer: members bear it while they take requests.
 	TrafficTag string `yaml:"traffic_tag" doc:"tag by which a load balancer knows whom to send requests to: a member gets it when it is ready and loses it before it ends"`
 	// SSHKeys are fingerprints or numbers.

@@ -127,25 +127,34 @@ func (c *checkup) vpc(ctx context.Context, id string, regions []string) {
 }
 
 // strangers counts the pool's members among all Droplets, and names those that bear
-// the pool's tag and are none.
+// the pool's tag and are none, or may be those of another Flyball.
 func (c *checkup) strangers(p *droplets, all []godo.Droplet) (own int) {
-	var strangers []string
+	var strangers, elsewhere []string
 	for _, d := range all {
 		switch {
 		case !bears(d, p.spec.Tag):
-		case bears(d, markTag) && numbered(p.name, d.Name):
-			own++
-		default:
+		case !bears(d, markTag) || !numbered(p.name, d.Name):
 			strangers = append(strangers, fmt.Sprintf("%s (%d)", d.Name, d.ID))
+		default:
+			own++
+			if d.Region != nil && !slices.ContainsFunc(p.spec.Regions, func(r string) bool { return standsFor(r, d.Region.Slug) }) {
+				elsewhere = append(elsewhere, fmt.Sprintf("%s (%d) in %s", d.Name, d.ID, d.Region.Slug))
+			}
 		}
 	}
+	slices.Sort(strangers)
+	slices.Sort(elsewhere)
 	if len(strangers) > 0 {
-		slices.Sort(strangers)
 		c.wrong("tag", fmt.Sprintf("take the tag from them, or write another tag; a Droplet is a member if it bears the tag %s, too, and is called %s and a number", markTag, p.name+"-"),
 			"%s is borne by Droplets that are no members and are left alone: %s", p.spec.Tag, strings.Join(strangers, ", "))
-		return own
 	}
-	c.ok("tag", "%s is borne by %d members and nobody else", p.spec.Tag, own)
+	if len(elsewhere) > 0 {
+		c.wrong("tag", "write another tag if another Flyball of this account has a pool of this name, or each ends the other's members; if the pool had members there before, end them or write the region",
+			"%s is borne by members outside the pool's regions, which may be those of another Flyball: %s", p.spec.Tag, strings.Join(elsewhere, ", "))
+	}
+	if len(strangers)+len(elsewhere) == 0 {
+		c.ok("tag", "%s is borne by %d members and nobody else", p.spec.Tag, own)
+	}
 	return own
 }
 

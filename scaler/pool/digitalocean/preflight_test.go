@@ -183,6 +183,7 @@ func TestAPreflightFindsEachMisconfigurationOfDroplets(t *testing.T) {
 			}})
 		}, "load balancer", []string{"has no health check"}},
 		{"a stranger with the pool's tag", func(c *cloud) { c.do.AddStranger("pet", "flyball-web") }, "tag", []string{"flyball-web", "pet (", "left alone"}},
+		{"members of another Flyball", func(c *cloud) { c.do.AddStranger("web-7", "flyball", "flyball-web") }, "tag", []string{"flyball-web", "web-7 (", "in nyc1", "another Flyball"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {

@@ -53,8 +53,9 @@ type victim struct {
 
 // An answer is what the program prints.
 type answer struct {
-	Error      string `json:"error"`
-	NoCapacity bool   `json:"no_capacity"`
+	Error      string  `json:"error"`
+	NoCapacity bool    `json:"no_capacity"`
+	RetryAfter float64 `json:"retry_after"` // seconds
 
 	Terms   *saidTerms   `json:"terms"`
 	Members []saidMember `json:"members"`
@@ -97,6 +98,9 @@ func parse(text []byte, verb string) (answer, error) {
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return a, errors.New("there is more after its answer: print one JSON document, and what is for people on standard error")
+	}
+	if a.RetryAfter < 0 {
+		return a, fmt.Errorf("its answer's retry_after is %v: write how many seconds to wait, or leave it out", a.RetryAfter)
 	}
 	if verb != verbLook && (a.Terms != nil || a.Members != nil) {
 		return a, fmt.Errorf("its answer to %s has terms or members, which are for look: print {}, or {\"error\": \"...\"}", verb)

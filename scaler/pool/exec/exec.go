@@ -46,6 +46,14 @@
 //
 //	{"error": "create web-3: the quota of 20 servers is used up", "no_capacity": true}
 //
+// Members are listed every 15 s (every), and every 5 s for some minutes after a step; a
+// list that fails is asked for again after a second, then after ever longer times, up to
+// a minute. A cloud that wants to be left alone is: retry_after, in any answer, is for
+// how many seconds the program is not run, at most 600. Until then nothing is grown or
+// removed, and what was listed holds, unless the list failed or a step came after it.
+//
+//	{"error": "list servers: limit of requests reached", "retry_after": 20}
+//
 // A field that is not known is an error, and so is anything after the document. The
 // program in testdata/hetzner.py is a whole one, for Hetzner Cloud.
 package exec
@@ -83,11 +91,12 @@ type Pool struct {
 	acting  chan struct{} // held by a step
 	looking chan struct{} // held by who asks for the list
 
-	mu    sync.Mutex
-	list  *listing // the last one; nil: there is none, or it is not true any more
-	steps int      // begun or ended so far; a list from before one is not kept
-	acted time.Time
-	asked map[rules.MemberID]time.Time // to end, and still listed, since
+	mu       sync.Mutex
+	list     *listing                     // the last one; nil: there is none, or it is not true any more
+	steps    int                          // begun or ended so far; a list from before one is not kept
+	acted    time.Time                    // the last step that did well
+	asked    map[rules.MemberID]time.Time // to end, and still listed, since
+	patience patience
 }
 
 // listing is what the program said last.
@@ -184,13 +193,19 @@ func (p *Pool) step(ctx context.Context, do func(*listing) error) error {
 		return err
 	}
 	defer func() { <-p.acting }()
+	if err := p.leftAlone(); err != nil {
+		return err
+	}
 	p.changed()
 	defer p.changed()
 	l, err := p.look(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = do(l)
 	}
-	return do(l)
+	if err == nil {
+		p.busy()
+	}
+	return err
 }
 
 // take waits for a turn.
@@ -211,7 +226,15 @@ func (p *Pool) changed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.steps++
-	p.list, p.acted = nil, p.now()
+	p.list = nil
+}
+
+// busy makes lists be asked for more often for a while. A step that failed does not:
+// one that fails again and again would cost that for ever.
+func (p *Pool) busy() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.acted = p.now()
 }
 
 // tell has the program do something, and gives its own words on what failed.

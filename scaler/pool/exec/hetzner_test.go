@@ -118,7 +118,7 @@ func example(t *testing.T) (*hetzner, func(t *testing.T) scaler.Pool) {
 		t.Fatal(err)
 	}
 	c := Config{
-		Command: []string{"testdata/hetzner.py"},
+		Command: []string{"testdata/hetzner.py"}, Every: time.Second,
 		Env: map[string]string{
 			"HCLOUD_ENDPOINT": s.URL + "/v1", "HCLOUD_TOKEN_FILE": token,
 			"IMAGE": "app-7", "TYPE": "cx22", "LOCATION": "fsn1", "PORT": "8080",

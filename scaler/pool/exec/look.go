@@ -10,11 +10,14 @@ import (
 	"flyball/rules"
 )
 
-// busy is how long after a step the list is read anew at each look.
-const busy = 5 * time.Minute
+// After a step the list is read more often for a while.
+const (
+	busyFor   = 5 * time.Minute
+	busyEvery = 5 * time.Second
+)
 
 // Look implements [scaler.Pool]. At rest the list is as old as the configuration
-// allows; while a step was done of late, or somebody is leaving, it is read anew.
+// allows, and younger while a step was done of late; after a step it is new.
 func (p *Pool) Look(ctx context.Context) ([]rules.Member, rules.Terms, error) {
 	l, err := p.look(ctx)
 	if err != nil {
@@ -32,6 +35,9 @@ func (p *Pool) look(ctx context.Context) (*listing, error) {
 	if l != nil {
 		return l, nil
 	}
+	if err := p.leftAlone(); err != nil {
+		return nil, fmt.Errorf("list the members of pool %s: %w", p.name, err)
+	}
 	a, err := p.run(ctx, question{Verb: verbLook, Pool: p.name})
 	if err == nil {
 		err = a.failure(p.cfg.Command[0], verbLook)
@@ -41,6 +47,7 @@ func (p *Pool) look(ctx context.Context) (*listing, error) {
 			err = fmt.Errorf("run %s %s: %w", p.cfg.Command[0], verbLook, err)
 		}
 	}
+	p.listed(err)
 	if err != nil {
 		return nil, fmt.Errorf("list the members of pool %s: %w", p.name, err)
 	}
@@ -48,13 +55,16 @@ func (p *Pool) look(ctx context.Context) (*listing, error) {
 	return l, nil
 }
 
-// recent is the last list, if it is young enough, and how many steps there were.
+// recent is the last list, if it is young enough, or the program is left alone since,
+// and how many steps there were.
 func (p *Pool) recent() (*listing, int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := p.now()
-	atRest := now.Sub(p.acted) > busy && len(p.asked) == 0
-	if l := p.list; l != nil && atRest && !now.Before(l.at) && now.Sub(l.at) < p.cfg.Every {
+	now, every := p.now(), p.cfg.Every
+	if now.Sub(p.acted) < busyFor {
+		every = min(every, busyEvery)
+	}
+	if l := p.list; l != nil && !now.Before(l.at) && (now.Sub(l.at) < every || now.Before(p.patience.until)) {
 		return l, p.steps
 	}
 	return nil, p.steps

@@ -35,6 +35,7 @@ func (p *Pool) run(ctx context.Context, q question) (answer, error) {
 	if err != nil {
 		return answer{}, fmt.Errorf("run %s %s: %w", p.cfg.Command[0], q.Verb, err)
 	}
+	p.heed(a)
 	return a, nil
 }
 

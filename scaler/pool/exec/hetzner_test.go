@@ -29,6 +29,9 @@ type hetzner struct {
 	servers []*server
 	next    int
 	limit   int
+	left    int           // requests until there are too many; 0: any number
+	refills time.Duration // from now, when there are too many
+	asked   int
 }
 
 type server struct {
@@ -44,7 +47,11 @@ func (h *hetzner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
+	h.asked++
 	switch {
+	case h.left > 0 && h.asked > h.left:
+		w.Header().Set("RateLimit-Reset", strconv.FormatInt(time.Now().Add(h.refills).Unix(), 10))
+		refuse(w, http.StatusTooManyRequests, "rate_limit_exceeded", "limit of 3600 requests per hour reached")
 	case r.Header.Get("Authorization") != "Bearer geheim":
 		refuse(w, http.StatusUnauthorized, "unauthorized", "unable to authenticate")
 	case r.Method == http.MethodGet:
@@ -60,6 +67,13 @@ func (h *hetzner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.servers = slices.Delete(h.servers, i, i+1)
 		_, _ = w.Write([]byte("{}"))
 	}
+}
+
+// counted are the requests and the servers so far.
+func (h *hetzner) counted() (asked, servers int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.asked, len(h.servers)
 }
 
 func refuse(w http.ResponseWriter, status int, code, message string) {
@@ -161,7 +175,43 @@ func TestTheExampleTellsThatThereIsNoCapacity(t *testing.T) {
 	if !errors.Is(err, scaler.ErrNoCapacity) || !strings.Contains(fmt.Sprint(err), "create web-2: server limit reached") {
 		t.Errorf("got %v", err)
 	}
-	if len(h.servers) != 1 {
-		t.Errorf("%d servers were made, want 1", len(h.servers))
+	if _, made := h.counted(); made != 1 {
+		t.Errorf("%d servers were made, want 1", made)
+	}
+}
+
+func TestTheExampleLeavesACloudAloneThatHasNoRequestsLeft(t *testing.T) {
+	for _, tt := range []struct {
+		refills     time.Duration
+		least, most time.Duration // that it is left alone
+	}{
+		{20 * time.Second, 15 * time.Second, 21 * time.Second},
+		{time.Hour, 55 * time.Second, 61 * time.Second},
+		{-time.Hour, 0, 2 * time.Second}, // by another clock
+	} {
+		h, again := example(t)
+		h.left, h.refills = 3, tt.refills // lists, makes two, and is refused the third and fourth
+		p := again(t)
+		begun := time.Now()
+		err := p.Grow(t.Context(), journal.Step{ID: "s", Verb: journal.Grow, Names: []string{"web-1", "web-2", "web-3", "web-4"}, To: 4})
+		if err == nil || errors.Is(err, scaler.ErrNoCapacity) || !strings.Contains(err.Error(), "create web-3: limit of 3600 requests per hour reached") {
+			t.Errorf("Grow: %v", err)
+		}
+		if asked, made := h.counted(); asked != 4 || made != 2 {
+			t.Errorf("asked %d times, and made %d servers; want it to stop at the first refusal", asked, made)
+		}
+		is := p.(*Pool).patience.until.Sub(begun)
+		if is < tt.least || is > tt.most+time.Since(begun) {
+			t.Errorf("left alone for %s, want %s to %s", is, tt.least, tt.most)
+		}
+	}
+	h, again := example(t)
+	h.left, h.asked, h.refills = 1, 1, 20*time.Second
+	p := again(t)
+	for range 2 {
+		_, _, err := p.Look(t.Context())
+		if asked, _ := h.counted(); err == nil || !strings.Contains(err.Error(), "requests per hour reached") || asked != 2 {
+			t.Errorf("Look after %d questions: %v", asked, err)
+		}
 	}
 }

@@ -11,6 +11,7 @@ unique in a project, so that one which is made twice is refused and not doubled.
 import json
 import os
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -21,9 +22,10 @@ STATES = {"off": "dead", "stopping": "leaving", "deleting": "leaving"}
 
 
 class Refused(Exception):
-    def __init__(self, code, text):
+    def __init__(self, code, text, wait=0):
         super().__init__(text)
         self.code = code
+        self.wait = wait  # seconds until it is worth asking again; 0: nobody says
 
 
 def api(method, path, body=None):
@@ -35,11 +37,21 @@ def api(method, path, body=None):
         with urllib.request.urlopen(request, timeout=4) as answer:
             return json.loads(answer.read() or b"{}")
     except urllib.error.HTTPError as e:
+        wait = patience(e.headers) if e.code == 429 else 0
         try:
             error = json.loads(e.read())["error"]
         except (ValueError, KeyError):
-            raise Refused("", str(e))
-        raise Refused(error["code"], error["message"])
+            raise Refused("", str(e), wait)
+        raise Refused(error["code"], error["message"], wait)
+
+
+def patience(headers):
+    """Says for how many seconds the cloud wants to be left alone: until all requests
+    are there again, but a minute is enough for some."""
+    try:
+        return min(max(int(headers["RateLimit-Reset"]) - time.time(), 1), 60)
+    except (KeyError, TypeError, ValueError):
+        return 10
 
 
 def servers(pool):
@@ -87,15 +99,20 @@ def remove(victim):
 
 
 def each(do, things):
-    """Does what can be done, and tells what could not."""
-    failed, spent = [], False
+    """Does what can be done, and tells what could not; it stops when there are no
+    requests left."""
+    failed, told = [], {}
     for thing, name in things:
         try:
             do(thing)
         except Refused as e:
             failed.append(f"{name}: {e}")
-            spent = spent or e.code in SPENT
-    return {"error": "; ".join(failed), "no_capacity": spent} if failed else {}
+            if e.code in SPENT:
+                told["no_capacity"] = True
+            if e.wait:
+                told["retry_after"] = e.wait
+                break
+    return {"error": "; ".join(failed), **told} if failed else {}
 
 
 def answer(asked):
@@ -109,5 +126,7 @@ def answer(asked):
 
 try:
     print(json.dumps(answer(json.load(sys.stdin))))
-except (Refused, OSError) as e:
+except Refused as e:
+    print(json.dumps({"error": str(e), "retry_after": e.wait}))
+except OSError as e:
     print(json.dumps({"error": str(e)}))

@@ -33,14 +33,14 @@ type fleet struct {
 	metrics *Metrics
 	limits  limits // read by the reading that is under way
 
-	mu     sync.Mutex
-	list   []godo.Droplet // never changed, only replaced
-	at     time.Time      // when its reading began; zero: never
-	dirty  bool           // something was done since
-	now    *reading       // under way; nil: none
-	tags   map[tagging]tagged
-	known  limitsKnown
-	images bool // some pool's image may be called by a name
+	mu      sync.Mutex
+	list    []godo.Droplet // never changed, only replaced
+	at      time.Time      // when its reading began; zero: never
+	dirty   bool           // something was done since
+	current *reading       // under way; nil: none
+	tags    map[tagging]tagged
+	known   limitsKnown
+	images  bool // some pool's image may be called by a name
 }
 
 type tagging struct {
@@ -68,10 +68,11 @@ func (f *fleet) droplets(ctx context.Context, busy bool) ([]godo.Droplet, time.T
 		if err := ctx.Err(); err != nil {
 			return nil, time.Time{}, err
 		}
-		if list, at, ok := f.fresh(busy); ok {
+		r, joined := f.reading(ctx, busy)
+		if r == nil {
+			list, at := f.latest()
 			return list, at, nil
 		}
-		r, joined := f.reading(ctx)
 		if err := f.wait(ctx, r); err != nil {
 			return f.stale(err)
 		}
@@ -87,22 +88,26 @@ type reading struct {
 	err  error         // read after that
 }
 
-// reading returns the reading that is under way, or begins one. It ends by itself, and
-// not with who asked for it: an account of many pages may take longer than one look.
-func (f *fleet) reading(ctx context.Context) (r *reading, joined bool) {
+// reading returns the reading that is under way, or begins one; nil: the list is young
+// enough. It ends by itself, and not with who asked for it: an account of many pages
+// may take longer than one look.
+func (f *fleet) reading(ctx context.Context, busy bool) (r *reading, joined bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.now != nil {
-		return f.now, true
+	if f.fresh(busy) {
+		return nil, false
+	}
+	if f.current != nil {
+		return f.current, true
 	}
 	r = &reading{done: make(chan struct{})}
-	f.now = r
+	f.current = r
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listTime)
 		defer cancel()
 		r.err = f.refresh(ctx)
 		f.mu.Lock()
-		f.now = nil
+		f.current = nil
 		f.mu.Unlock()
 		close(r.done)
 	}()
@@ -124,15 +129,12 @@ func (f *fleet) wait(ctx context.Context, r *reading) error {
 	}
 }
 
-// fresh returns the list if it is young enough.
-func (f *fleet) fresh(busy bool) ([]godo.Droplet, time.Time, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// fresh reports whether the list is young enough; the caller has the lock.
+func (f *fleet) fresh(busy bool) bool {
 	if f.at.IsZero() || f.dirty {
-		return nil, f.at, false
+		return false
 	}
-	age := f.account.budget.age(1+len(f.list)/pageSize, busy)
-	return f.list, f.at, f.account.now().Sub(f.at) < age
+	return f.account.now().Sub(f.at) < f.account.budget.age(1+len(f.list)/pageSize, busy)
 }
 
 // latest returns the list as it is.

@@ -128,6 +128,9 @@ func (p *droplets) missed(b *birth, what string, err error) error {
 		delete(p.births, b.ID)
 		p.gone[b.ID] = p.now()
 	}
+	if gone && !b.vanished {
+		p.refute(b)
+	}
 	p.mu.Unlock()
 	if gone && b.vanished {
 		p.log.Info("a Droplet that the list lacks is gone", "member", b.Name, "droplet", b.ID)

@@ -30,6 +30,7 @@ type doubt struct {
 	asked   time.Time // when it was looked for last
 	never   time.Time // when it was known that it was not made; zero: it is not known
 	told    bool      // and was listed so
+	why     string    // it was not
 }
 
 // doubt remembers names of which it is not known whether they were made.
@@ -84,6 +85,23 @@ func (p *droplets) claim(d godo.Droplet) {
 	p.log.Info("member was made before, and is found again", "member", d.Name, "droplet", d.ID)
 }
 
+// refute has a Droplet that was accepted and is not to be found leave, unless there is
+// another one of its name; the caller has the lock.
+func (p *droplets) refute(b *birth) {
+	for _, other := range p.births {
+		if other.Name == b.Name {
+			return
+		}
+	}
+	for _, other := range p.seen {
+		if other.Name == b.Name {
+			return
+		}
+	}
+	now := p.now().UTC()
+	p.doubts[b.Name] = &doubt{offer: b.offer, version: b.version, since: b.made.UTC(), never: now, why: "accepted, and never made"}
+}
+
 // inDoubt counts the names that may have been made; the caller has the lock.
 func (p *droplets) inDoubt() int {
 	n := 0
@@ -105,7 +123,7 @@ func (p *droplets) withDoubts(ms []rules.Member) []rules.Member {
 			Note: "asked for without an answer: it is not known whether it was made",
 		}
 		if !x.never.IsZero() {
-			m.State, m.Since, m.Note = rules.Leaving, x.never, "asked for without an answer, and never made"
+			m.State, m.Since, m.Note = rules.Leaving, x.never, x.why
 			x.told = true
 		}
 		ms = append(ms, m)

@@ -113,12 +113,15 @@ func TestADropletInDoubtIsAMemberBeforeItsTagsCome(t *testing.T) {
 		t := c.t
 		p := c.pool("web")
 		c.look(p)
-		c.world.Plant(emulate.Fault{Name: "lost_before", On: "POST /v2/droplets", Times: 1})
+		c.world.Plant(emulate.Fault{Name: "lost_before", On: "POST /v2/droplets", Times: 2})
 		_ = c.tryGrow(p, "web-1")
-		id := c.do.AddStranger("web-1") // no tags yet
+		_ = c.tryGrow(p, "web-2", "web-3")
+		ids := []int{c.do.AddStranger("web-1"), c.do.AddStranger("web-2", "flyball")} // the others come later
+		c.do.AddStranger("web-3", "pet")
 		time.Sleep(2 * time.Second)
-		if ms := c.look(p); len(ms) != 1 || string(ms[0].ID) != fmt.Sprint(id) {
-			t.Errorf("members are %+v, want Droplet %d", ms, id)
+		ms := c.look(p)
+		if len(ms) != 3 || string(ms[0].ID) != fmt.Sprint(ids[0]) || string(ms[1].ID) != fmt.Sprint(ids[1]) || ms[2].ID != "web-3" {
+			t.Errorf("members are %+v, want Droplets %v and one in doubt", ms, ids)
 		}
 	})
 }
@@ -134,5 +137,29 @@ func TestADropletInDoubtTakesRoomInTheAccount(t *testing.T) {
 		if err != nil || len(ms) != 3 || terms.Most != 5 {
 			t.Errorf("members are %s, at most %d, %v; want 3 and 5", states(ms), terms.Most, err)
 		}
+	})
+}
+
+func TestDropletsThatWereAcceptedAndNeverMadeLeaveBeforeTheyVanish(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		p := c.pool("web")
+		c.look(p)
+		c.world.Plant(emulate.Fault{Name: "half_create", Times: 1})
+		c.grow(p, names(1, 4)...)
+		last := map[string]rules.State{}
+		c.until("half is known to be missing", func() bool {
+			is := map[string]rules.State{}
+			for _, m := range c.look(p) {
+				is[m.Name] = m.State
+			}
+			for name, state := range last {
+				if _, there := is[name]; !there && state != rules.Leaving {
+					t.Errorf("%s vanished when it was %s: that is drift", name, state)
+				}
+			}
+			last = is
+			return len(is) == 2
+		})
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -160,10 +161,16 @@ func (p *droplets) isOurs(d godo.Droplet) bool {
 	if _, made := p.births[d.ID]; made {
 		return true
 	}
-	if p.doubts[d.Name] != nil && len(d.Tags) == 0 {
+	if p.doubts[d.Name] != nil && !slices.ContainsFunc(d.Tags, p.isForeign) {
 		return true
 	}
 	return bears(d, p.spec.Tag) && bears(d, markTag) && numbered(p.name, d.Name)
+}
+
+// isForeign reports whether members are not made with a tag.
+func (p *droplets) isForeign(tag string) bool {
+	tag = strings.ToLower(tag)
+	return tag != markTag && tag != strings.ToLower(p.spec.Tag) && !strings.HasPrefix(tag, versionTag)
 }
 
 // forget drops what was remembered of Droplets that a list of that time shows no more;

@@ -131,11 +131,11 @@ func (p *droplets) find(ctx context.Context, name string) (bool, error) {
 		p.claim(ds[i])
 		return true, p.lives(ds[i])
 	}
-	if x := p.doubts[name]; x != nil {
+	if x := p.doubts[name]; x != nil && x.never.IsZero() {
 		if age := p.now().Sub(x.since); age < doubtTime {
 			return false, fmt.Errorf("%w: its making was asked for %s ago, without an answer: it is asked for again after %s", errDoubt, age.Round(time.Second), doubtTime)
 		}
-		x.never = p.now().UTC()
+		x.never, x.why = p.now().UTC(), "asked for without an answer, and never made"
 		p.log.Warn("a Droplet that was asked for without an answer was never made", "member", name, "asked", x.since)
 	}
 	if len(ds) > 0 {

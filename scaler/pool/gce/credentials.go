@@ -19,8 +19,9 @@ import (
 // service account whose key is in a file, or for whom the machine stands. The key is
 // read anew when its file changes. Neither key nor token is ever shown.
 type signer struct {
-	base http.RoundTripper
-	file string // "": the machine's own
+	base    http.RoundTripper
+	machine http.RoundTripper // to the machine's metadata
+	file    string            // "": the user's, or the machine's own
 
 	turn  chan struct{} // held by who uses what follows
 	token *oauth2.Token
@@ -38,12 +39,12 @@ const early = time.Minute
 
 // newSigner returns a signer before base, or base itself where requests can be
 // overheard: then they go out unsigned.
-func newSigner(base http.RoundTripper, c Config) http.RoundTripper {
+func newSigner(base, machine http.RoundTripper, c Config) http.RoundTripper {
 	u, err := url.Parse(c.Endpoint)
 	if err != nil || u.Scheme != "https" && (c.CredentialsFile == "" || !secret(u)) {
 		return base
 	}
-	return &signer{base: base, file: c.CredentialsFile, turn: make(chan struct{}, 1)}
+	return &signer{base: base, machine: machine, file: c.CredentialsFile, turn: make(chan struct{}, 1)}
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -112,19 +113,31 @@ func (s *signer) look() (fileState, error) {
 	return fileState{info.Size(), info.ModTime()}, nil
 }
 
-// fetch asks for a token.
+// fetch asks for a token, for no longer than its context lasts: Google's library does
+// not hold to that where it asks the machine.
 func (s *signer) fetch(ctx context.Context) (*oauth2.Token, error) {
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, newClient(bound{ctx, s.base}))
-	source, err := s.source(ctx)
-	if err != nil {
-		return nil, &credentialsError{err}
-	}
-	token, err := source.Token()
+	token, err := s.ask(ctx)
 	if ended := ctx.Err(); ended != nil {
 		return nil, fmt.Errorf("fetch a token: %w", ended)
 	}
 	if err != nil {
-		return nil, &credentialsError{fmt.Errorf("fetch a token: %w", bare(err))}
+		return nil, &credentialsError{err}
+	}
+	return token, nil
+}
+
+func (s *signer) ask(ctx context.Context) (*oauth2.Token, error) {
+	if s.file == "" && !hasKey() {
+		return readToken(ctx, s.machine)
+	}
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, newClient(bound{ctx, s.base}))
+	source, err := s.source(ctx)
+	if err != nil {
+		return nil, err
+	}
+	token, err := source.Token()
+	if err != nil {
+		return nil, fmt.Errorf("fetch a token: %w", bare(err))
 	}
 	return token, nil
 }
@@ -133,7 +146,7 @@ func (s *signer) source(ctx context.Context) (oauth2.TokenSource, error) {
 	if s.file == "" {
 		found, err := google.FindDefaultCredentials(ctx, compute.ComputeScope)
 		if err != nil {
-			return nil, errors.New("find the application default credentials of this machine: there are none that can be used")
+			return nil, errors.New("read the application default credentials: they cannot be used")
 		}
 		return found.TokenSource, nil
 	}

@@ -76,7 +76,7 @@ func signed(t *testing.T, g *fakeGoogle) (c *http.Client, file string) {
 	conf := config()
 	conf.CredentialsFile = filepath.Join(t.TempDir(), "key.json")
 	writeKey(t, conf.CredentialsFile, "flyball@shop-12345.test")
-	return &http.Client{Transport: newSigner(g, conf.withDefaults())}, conf.CredentialsFile
+	return &http.Client{Transport: newSigner(g, g, conf.withDefaults())}, conf.CredentialsFile
 }
 
 func get(t *testing.T, c *http.Client) error {
@@ -159,7 +159,7 @@ func TestNothingIsSignedWhereItCouldBeOverheard(t *testing.T) {
 	} {
 		c := config()
 		c.Endpoint = endpoint
-		if _, signs := newSigner(g, c.withDefaults()).(*signer); signs != wants {
+		if _, signs := newSigner(g, g, c.withDefaults()).(*signer); signs != wants {
 			t.Errorf("%s: signs %v, want %v", endpoint, signs, wants)
 		}
 	}

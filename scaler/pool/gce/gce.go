@@ -96,7 +96,7 @@ func New(name string, c Config, env Env) (*Pool, error) {
 		env.Metrics.begin(name)
 		base = counter{base, env.Metrics, name}
 	}
-	api, err := newService(c.Endpoint, newSigner(base, c))
+	api, err := newService(c.Endpoint, newSigner(base, metadata, c))
 	if err != nil {
 		return nil, fmt.Errorf("configure pool %s: %w", name, err)
 	}

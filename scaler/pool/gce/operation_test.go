@@ -148,7 +148,7 @@ func TestATokenThatIsRefusedIsFetchedAnew(t *testing.T) {
 		}
 		return 0, ""
 	})
-	c := &http.Client{Transport: newSigner(refused, conf.withDefaults())}
+	c := &http.Client{Transport: newSigner(refused, refused, conf.withDefaults())}
 	for range 3 {
 		if err := get(t, c); err != nil {
 			t.Fatal(err)

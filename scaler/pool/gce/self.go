@@ -3,8 +3,6 @@ package gce
 import (
 	"context"
 	"errors"
-	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -18,10 +16,7 @@ import (
 	"flyball/rules"
 )
 
-// selfURL is where an instance learns its own number; other machines do not find it.
-const selfURL = "http://metadata.google.internal/computeMetadata/v1/instance/id"
-
-// A question there is bounded, and repeated only so often: the network may not be up
+// The question to the machine which it is is bounded, and repeated only so often: the network may not be up
 // yet, and the machine may be busy.
 const (
 	selfTime  = time.Second
@@ -41,37 +36,14 @@ type self struct {
 func readSelf(ctx context.Context, through http.RoundTripper) (id uint64, sure bool) {
 	ctx, cancel := context.WithTimeout(ctx, selfTime)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, selfURL, nil)
+	raw, err := readMetadata(ctx, through, "instance/id")
 	if err != nil {
-		return 0, true
-	}
-	r.Header.Set("Metadata-Flavor", "Google")
-	res, err := through.RoundTrip(r)
-	if err != nil {
-		return 0, nobodyThere(err)
-	}
-	defer res.Body.Close()
-	switch {
-	case res.Header.Get("Metadata-Flavor") != "Google", res.StatusCode == http.StatusNotFound:
-		return 0, true
-	case res.StatusCode != http.StatusOK:
-		return 0, false
-	}
-	raw, err := io.ReadAll(io.LimitReader(res.Body, 64))
-	if err != nil {
-		return 0, false
+		return 0, errors.Is(err, errNotThere) || errors.Is(err, syscall.ECONNREFUSED)
 	}
 	if id, err = strconv.ParseUint(strings.TrimSpace(string(raw)), 10, 64); err != nil {
 		return 0, false
 	}
 	return id, true
-}
-
-// nobodyThere reports whether an error means that no machine has metadata: it is not
-// enough that its name cannot be resolved.
-func nobodyThere(err error) bool {
-	var name *net.DNSError
-	return !errors.As(err, &name) && errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // runsOn is the instance that Flyball runs on; 0: none. It is asked for until that is

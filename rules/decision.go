@@ -103,6 +103,8 @@ type Judged struct {
 	Wants    int      `json:"wants"`
 	Reason   Reason   `json:"reason"`  // signal, in_band, idle, missing_data, low_coverage, stale_data, no_effect, warming
 	Because  string   `json:"because"` // the arithmetic, or what is wrong
+	// Unlabelled: the answer is to be of members, and does not say of which.
+	Unlabelled bool `json:"unlabelled,omitempty"`
 }
 
 // JudgedHold is what one hold said.

@@ -158,7 +158,7 @@ func (d Decision) Explain() string {
 		p.row("advice", "the provider would have "+itoa(d.Advice)+" members; it is not followed")
 	}
 	for _, r := range d.reasons() {
-		p.row("meaning", string(r)+": "+r.meaning(d.Pool))
+		p.row("meaning", string(r)+": "+d.meaning(r))
 	}
 	return p.String()
 }

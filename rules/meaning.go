@@ -1,5 +1,38 @@
 package rules
 
+import "strings"
+
+// meaning says what a reason means in this decision and what to do.
+func (d Decision) meaning(r Reason) string {
+	if r == LowCoverage {
+		return d.uncovered()
+	}
+	return r.meaning(d.Pool)
+}
+
+// uncovered tells signals whose answer names no member, which is the query's fault
+// or its scope's, from those that heard of too few.
+func (d Decision) uncovered() string {
+	var names []string
+	few := false
+	for _, s := range d.Signals {
+		if s.Unlabelled {
+			names = append(names, s.Name)
+		} else if s.Reason == LowCoverage {
+			few = true
+		}
+	}
+	if len(names) == 0 {
+		return LowCoverage.meaning(d.Pool)
+	}
+	text := "the answer does not say which member it is of (" + strings.Join(names, ", ") +
+		"), so the pool does not shrink; write `scope: pool` if it is one value for the whole pool, else let the query keep the label member."
+	if few {
+		text += " Elsewhere " + LowCoverage.meaning(d.Pool)
+	}
+	return text
+}
+
 // meaning says in a sentence what a reason means for a pool and what to do.
 func (r Reason) meaning(pool string) string {
 	switch r {

@@ -22,6 +22,7 @@ func (j *judgement) hear(s Signal, a Answer) Judged {
 		Name: s.Name, Rule: s.Rule, Unit: s.Unit, Age: h.age(), Coverage: h.coverage(), Wants: j.n,
 	}
 	out.Reason, out.Because = h.wrong(j.r.Missing.Coverage)
+	out.Unlabelled = out.Reason == LowCoverage && h.unlabelled()
 	if out.Reason == MissingData || out.Reason == StaleData {
 		return out
 	}
@@ -156,6 +157,8 @@ func (h *heard) wrong(bar float64) (Reason, string) {
 		return MissingData, "no fresh answer"
 	case h.a.Reading.Partial != "":
 		return LowCoverage, h.a.Reading.Partial
+	case h.unlabelled():
+		return LowCoverage, "the answer has no label member: write `scope: pool` if it is one value for the whole pool"
 	case all == 0 && h.s.Scope == PerMember && len(h.c.warm)+len(h.c.young) > 0:
 		return LowCoverage, "no ready member was heard of: does the query read series with the labels pool and member?"
 	case all == 0 && h.s.Band != nil && h.n > 0:
@@ -164,6 +167,16 @@ func (h *heard) wrong(bar float64) (Reason, string) {
 		return LowCoverage, itoa(all-silent) + " of " + itoa(all) + " members heard of, " + num(bar*100) + "% wanted"
 	}
 	return "", ""
+}
+
+// unlabelled reports whether a whole answer that is to be of the ready members has
+// none of their names, not even on the raw samples.
+func (h *heard) unlabelled() bool {
+	_, whole := h.whole()
+	for member := range h.a.Reading.Seen {
+		whole = whole && member == ""
+	}
+	return whole && h.s.Scope == PerMember && h.a.Reading.Partial == "" && len(h.c.warm)+len(h.c.young) > 0
 }
 
 // stalled reports whether there are raw samples and none is fresh.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"flyball/rules"
 	"flyball/rules/source"
+	"flyball/scaler"
 	"flyball/scaler/journal"
 	"flyball/scaler/pool"
 	"flyball/scaler/pool/pooltest"
@@ -72,6 +74,53 @@ func configOf(t *testing.T, lines string) Config {
 	return c
 }
 
+// grown runs a pool, grown to two members, until do is done.
+func grown(t *testing.T, c pool.Config, do func(p scaler.Pool)) {
+	t.Helper()
+	p, err := pool.New("web", c, pool.Env{DataDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- p.Run(ctx) }()
+	u := p.Unit()
+	if err := u.Pool.Grow(t.Context(), journal.Step{ID: "s", Verb: journal.Grow, Names: []string{"web-1", "web-2"}, To: 2}); err != nil {
+		t.Error(err)
+	}
+	do(u.Pool)
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNobodyIsWhereAMachineNeverAnswers(t *testing.T) {
+	for _, cloud := range []string{"digitalocean", "gce"} {
+		t.Run(cloud, func(t *testing.T) {
+			lines, end := emulated(t, cloud, "--port", freePort(t), "--fault", "never_ready", "--dir", t.TempDir())
+			grown(t, configOf(t, lines).Pools["web"], func(p scaler.Pool) {
+				var ms []rules.Member
+				pooltest.Until(t, "two members with addresses", func() bool {
+					ms = pooltest.Look(t, p)
+					return len(ms) == 2 && ms[0].Addr != "" && ms[1].Addr != ""
+				})
+				for _, m := range ms {
+					if a, err := netip.ParseAddrPort(m.Addr); err != nil || !a.Addr().IsLoopback() {
+						t.Errorf("%s is at %s, which is not of this machine", m.Name, m.Addr)
+					} else if conn, err := net.Dial("tcp", m.Addr); err == nil {
+						_ = conn.Close()
+						t.Errorf("somebody answers at %s of %s", m.Addr, m.Name)
+					}
+				}
+			})
+			if code := end(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
 func TestAnEmulatedCloudIsTriedByHand(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -93,26 +142,13 @@ func TestAnEmulatedCloudIsTriedByHand(t *testing.T) {
 				c.Ready.HTTP = "" // a balancer of nobody: a connection is enough
 			}
 			c.Ready.Interval = 20_000_000
-			p, err := pool.New("web", c, pool.Env{DataDir: t.TempDir()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			done := make(chan error)
-			go func() { done <- p.Run(ctx) }()
-			u := p.Unit()
-			if err := u.Pool.Grow(t.Context(), journal.Step{ID: "s", Verb: journal.Grow, Names: []string{"web-1", "web-2"}, To: 2}); err != nil {
-				t.Error(err)
-			}
 			var ms []rules.Member
-			pooltest.Until(t, "two ready members", func() bool {
-				ms = pooltest.Look(t, u.Pool)
-				return len(ms) == 2 && ms[0].State == rules.Ready && ms[1].State == rules.Ready
+			grown(t, c, func(p scaler.Pool) {
+				pooltest.Until(t, "two ready members", func() bool {
+					ms = pooltest.Look(t, p)
+					return len(ms) == 2 && ms[0].State == rules.Ready && ms[1].State == rules.Ready
+				})
 			})
-			cancel()
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
 			if code := end(); code != 0 {
 				t.Errorf("exit code %d", code)
 			}

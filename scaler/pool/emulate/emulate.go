@@ -28,6 +28,8 @@ type Options struct {
 // Machines is what runs in the machines of a World. The world is held while it is
 // called, one call at a time: it must not wait, nor ask the cloud. All calls for a
 // machine give the same name, which may be in use twice at a time if a cloud allows it.
+// A machine that boots and whose program is not run has an address of 127.128.0.0/9,
+// which is none of theirs.
 type Machines interface {
 	// Boot starts a machine's program and returns the address that it has for it.
 	Boot(name, userData string) (netip.Addr, error)

@@ -84,10 +84,15 @@ func between(d *rand.Rand, least, most time.Duration) time.Duration {
 	return least + time.Duration(d.Int64N(int64(most-least)+1))
 }
 
-// address gives the next address of 10.0.0.0/8 that nobody has.
+// address gives the next address that nobody has to a machine in which nothing runs:
+// where programs run in others it is one of this machine, so that whoever asks there
+// asks no stranger.
 func (w *World) address() netip.Addr {
 	w.made++
 	n := w.made
+	if w.o.Machines != nil {
+		return netip.AddrFrom4([4]byte{127, 128 | byte(n>>16), byte(n >> 8), byte(n)})
+	}
 	return netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,11 +18,14 @@ import (
 type own struct {
 	status int
 	hangs  bool
+	mu     sync.Mutex
 	issued int
 	seen   []string // authorisations at the API
 }
 
 func (o *own) RoundTrip(r *http.Request) (*http.Response, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	answer := func(status int, body string) (*http.Response, error) {
 		return &http.Response{
 			StatusCode: status, Header: http.Header{"Metadata-Flavor": {"Google"}, "Content-Type": {"application/json"}},

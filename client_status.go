@@ -176,8 +176,8 @@ func tellTerms(p scaler.PoolStatus) string {
 		all = append(all, "version "+printable(p.Terms.Version))
 	}
 	if p.Terms.Price > 0 {
-		sum := p.Terms.Price * float64(len(p.Members))
-		all = append(all, strings.TrimSpace(fmt.Sprintf("%.3g an hour each and %.3g in all %s", p.Terms.Price, sum, p.Terms.Currency)))
+		sum := p.Terms.Total(len(p.Members))
+		all = append(all, strings.TrimSpace(fmt.Sprintf("%.3g an hour for a new one and %.3g for all %s", p.Terms.Price, sum, p.Terms.Currency)))
 	}
 	if p.Terms.Most > 0 {
 		all = append(all, "quota "+strconv.Itoa(p.Terms.Most))

@@ -42,10 +42,19 @@ type Terms struct {
 	Most    int  `json:"most"`    // quota: the most members to be had; 0 is unbounded
 
 	Version  string  `json:"version,omitempty"`  // the template that new members are made by; "" is unknown
-	Price    float64 `json:"price,omitempty"`    // of a member and hour; 0 is unknown
+	Price    float64 `json:"price,omitempty"`    // of a new member and hour; 0 is unknown
+	Cost     float64 `json:"cost,omitempty"`     // of all members and hour, where they do not all cost the price
 	Currency string  `json:"currency,omitempty"` // of the price, e.g. USD
 	Advice   int     `json:"advice,omitempty"`   // the size that the provider would choose, a second opinion; 0 is none
 	// Drift is what happened to the pool behind our back, or why its list is not
 	// believed. While it is not "", nothing is bought and nothing is ended.
 	Drift string `json:"drift,omitempty"`
+}
+
+// Total is what a number of members costs an hour; 0 is unknown.
+func (t Terms) Total(members int) float64 {
+	if t.Cost > 0 {
+		return t.Cost
+	}
+	return t.Price * float64(members)
 }

@@ -78,8 +78,8 @@ func (m *Metrics) drifts(pool string) func(what string) {
 // looked shows what a provider said of a pool. What it does not know is not shown.
 func (m *Metrics) looked(pool string, members int, t rules.Terms) {
 	of := prometheus.Labels{"pool": pool}
-	if t.Price > 0 {
-		m.price.WithLabelValues(pool, t.Currency).Set(t.Price * float64(members))
+	if total := t.Total(members); total > 0 || t.Price > 0 {
+		m.price.WithLabelValues(pool, t.Currency).Set(total)
 	} else {
 		m.price.DeletePartialMatch(of)
 	}

@@ -38,7 +38,7 @@ type priced struct {
 func (p priced) Look(ctx context.Context) ([]rules.Member, rules.Terms, error) {
 	ms, terms, err := p.Pool.Look(ctx)
 	if p.price.Hourly > 0 {
-		terms.Price, terms.Currency = p.price.Hourly, p.price.Currency
+		terms.Price, terms.Cost, terms.Currency = p.price.Hourly, 0, p.price.Currency
 	}
 	return ms, terms, err
 }

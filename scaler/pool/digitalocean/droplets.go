@@ -84,11 +84,17 @@ func (p *droplets) takeIfFree() bool {
 
 func (p *droplets) give() { <-p.turn }
 
-// busy reports whether members come or go.
+// busy reports whether members come or go. One that was told not to go is none of them:
+// for its sake the list is not read each second, for ever.
 func (p *droplets) busy() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.births)+len(p.endings)+len(p.doubts) > 0
+	for _, e := range p.endings {
+		if !e.told {
+			return true
+		}
+	}
+	return len(p.births)+len(p.doubts) > 0
 }
 
 // list returns the pool's Droplets as the account's list has them; those that are

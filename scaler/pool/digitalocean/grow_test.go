@@ -3,6 +3,7 @@ package digitalocean
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -304,6 +305,26 @@ func TestTheVersionIsThatOfTheTemplateAndStaysWithTheMember(t *testing.T) {
 		}
 		if terms.Price <= 0 || terms.Currency != "USD" {
 			t.Errorf("terms have no price: %+v", terms)
+		}
+	})
+}
+
+func TestMembersOfAnotherSizeCostWhatThatCosts(t *testing.T) {
+	inCloud(t, emulate.DigitalOceanOptions{}, func(c *cloud) {
+		t := c.t
+		c.config.Droplets.Sizes = []string{"s-1vcpu-1gb"}
+		c.ready(c.pool("web"), "web-1", "web-2")
+		c.config.Droplets.Sizes = []string{"s-1vcpu-2gb"}
+		c.restart()
+		p := c.pool("web")
+		_, before, err := p.Look(t.Context())
+		if err != nil || before.Price != 0.01786 || math.Abs(before.Total(2)-2*0.00893) > 1e-9 {
+			t.Errorf("two of the old size cost %v and a new one %v, %v", before.Total(2), before.Price, err)
+		}
+		c.ready(p, "web-3")
+		_, after, err := p.Look(t.Context())
+		if err != nil || math.Abs(after.Total(3)-2*0.00893-0.01786) > 1e-9 {
+			t.Errorf("with one of the new size they cost %v, %v", after.Total(3), err)
 		}
 	})
 }

@@ -35,11 +35,11 @@ func (p *droplets) Look(ctx context.Context) ([]rules.Member, rules.Terms, error
 		p.give()
 	}
 	ms := p.members(ds)
-	return ms, p.terms(ctx, ms), nil
+	return ms, p.terms(ctx, ms, p.everyone(ds)), nil
 }
 
-// terms are what the provider does for the pool.
-func (p *droplets) terms(ctx context.Context, ms []rules.Member) rules.Terms {
+// terms are what the provider does for the pool of these members, of which ds are Droplets.
+func (p *droplets) terms(ctx context.Context, ms []rules.Member, ds []godo.Droplet) rules.Terms {
 	t := rules.Terms{Names: true, Victims: true, Currency: "USD"}
 	known, headroom := p.account.fleet.headroom()
 	if _, version, err := p.template.get(nameOf(imageOf(p.spec.Image, p.spec.Regions, known.images))); err != nil {
@@ -48,6 +48,10 @@ func (p *droplets) terms(ctx context.Context, ms []rules.Member) rules.Terms {
 		t.Version = version
 	}
 	t.Price = known.prices[p.spec.Sizes[0]]
+	t.Cost = t.Price * float64(len(ms)-len(ds))
+	for _, d := range ds {
+		t.Cost += cmp.Or(known.prices[d.SizeSlug], t.Price)
+	}
 	if known.droplets > 0 {
 		staying := 0
 		for _, m := range ms {

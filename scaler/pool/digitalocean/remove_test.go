@@ -365,8 +365,12 @@ func TestWhoCannotBeEndedIsTriedSeldomForEverAndSaid(t *testing.T) {
 				}
 				_ = c.remove(p, m.ID)
 				first := c.tries(p, tt.deny, 10*time.Minute)
+				began := time.Now()
 				if n := c.tries(p, tt.deny, time.Hour); n < 25 || n > 40 || first > 30 {
 					t.Errorf("it was tried %d times within an hour, and %d times in the ten minutes before; want about every two minutes", n, first)
+				}
+				if n := c.asked(began, "GET /v2/droplets?"); n > 400 {
+					t.Errorf("the list was read %d times within an hour", n)
 				}
 				if ms := c.look(p); states(ms) != "web-1 leaving, web-2 ready" || !strings.Contains(ms[0].Note, tt.note) || !strings.Contains(ms[0].Note, "again at ") {
 					t.Errorf("members are %s, %q; want why it does not go", states(ms), ms[0].Note)

@@ -76,6 +76,7 @@ type Decision struct {
 	Refused Reason       `json:"refused,omitempty"` // why the verdict is not carried out; "" if it is
 	Detail  string       `json:"detail,omitempty"`  // of the refusal: until when, and in the provider's own words
 	Victims []MemberID   `json:"victims,omitempty"` // replace: the members to be replaced; a roll: the one to go
+	Named   []Named      `json:"named,omitempty"`   // replace: the victims by name, and what is known of them
 	Roll    *Rolled      `json:"roll,omitempty"`    // nil: there is none, and was none of late
 }
 

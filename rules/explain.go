@@ -75,7 +75,7 @@ func (d Decision) because() string {
 		if len(d.Victims) == 0 {
 			return "members whose replacement did not come"
 		}
-		return victims(d.Victims)
+		return d.going(mostTold)
 	case CorrelatedUnhealthy:
 		return itoa(d.Members.Unhealthy) + " of " + itoa(d.Size) + " are unhealthy"
 	case Held:
@@ -102,12 +102,24 @@ func (d Decision) decider() *Judged {
 	return &d.Signals[i]
 }
 
-func victims(ids []MemberID) string {
-	names := make([]string, len(ids))
-	for i, id := range ids {
-		names[i] = string(id)
+// mostTold is how many members are named in a line.
+const mostTold = 3
+
+// going names the first of the victims. A decision of an earlier version knows
+// their IDs alone.
+func (d Decision) going(most int) string {
+	if len(d.Named) != len(d.Victims) {
+		d.Named = NamesOf(d.Victims, nil)
 	}
-	return strings.Join(names, ", ")
+	names := make([]string, len(d.Named))
+	for i, n := range d.Named {
+		names[i] = n.String()
+	}
+	out := strings.Join(names[:min(most, len(names))], ", ")
+	if more := len(names) - most; more > 0 {
+		out += " and " + itoa(more) + " more"
+	}
+	return out
 }
 
 // limitOf returns the last limit of a name; nil if none bears it.
@@ -149,7 +161,7 @@ func (d Decision) Explain() string {
 		p.row("refused", strings.TrimSuffix(string(d.Verdict)+", because of "+string(d.Refused)+" "+d.Detail, " "))
 	}
 	if len(d.Victims) > 0 && d.Verdict == Replace {
-		p.row("replaces", victims(d.Victims))
+		p.row("replaces", d.going(len(d.Victims)))
 	}
 	if d.Roll != nil {
 		p.row("roll", d.Roll.String())

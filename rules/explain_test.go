@@ -52,7 +52,8 @@ func explained() map[string]struct {
 	replace := base
 	replace.Members, replace.Size, replace.To = Count{Ready: 2, Dead: 1}, 3, 3
 	replace.Signals = []Judged{{Name: "memory", Value: v(3.5 * 1024 * 1024), Unit: "bytes", Age: "1s", Coverage: 1, Wants: 3, Reason: InBand, Because: "3 x 0.50 / 0.60 = 2.5"}}
-	replace.Verdict, replace.Reason, replace.Victims, replace.Refused = Replace, Replacing, []MemberID{"web-3"}, ProviderBackoff
+	replace.Verdict, replace.Reason, replace.Victims, replace.Refused = Replace, Replacing, []MemberID{"500000003"}, ProviderBackoff
+	replace.Named = []Named{{ID: "500000003", Name: "web-3", Note: "droplet 500000003 in ams3, DigitalOcean could not make it"}}
 
 	held := out
 	held.Holds = []JudgedHold{{Name: "database_busy", Forbids: DirOut, Because: "0.95 > 0.90 for 2m0s of 1m0s"}}
@@ -98,7 +99,7 @@ func explained() map[string]struct {
 		"paused":    {paused, "OUT 4→5   paused, not done; cpu: 4 x 0.98 / 0.60 = 6.53"},
 		"in_band":   {keep, "KEEP 5   in_band: 64.0/14 = 4.57"},
 		"doubt":     {doubt, "KEEP 5   low_coverage: 2 of 5 members heard of, 80% wanted"},
-		"replace":   {replace, "REPLACE 1 of 3   provider_backoff, not done; replace: web-3"},
+		"replace":   {replace, "REPLACE 1 of 3   provider_backoff, not done; replace: web-3 (droplet 500000003 in ams3, DigitalOcean could not make it)"},
 		"idle":      {in, "IN 5→4   idle: fresh, and not a number: nothing to measure"},
 		"held":      {held, "KEEP 4   hold: database_busy, 0.95 > 0.90 for 2m0s of 1m0s"},
 		"unknown":   {unknown, "KEEP 5   hold: database_busy, not known: no data"},

@@ -73,7 +73,7 @@ func (r Reason) meaning(pool string) string {
 	case Observing:
 		return "the rule only watches; write `mode: act` into it to let it act."
 	case Replacing:
-		return "a member that died or stayed sick is replaced; its own log says why it did."
+		return "a member that died or stayed sick is replaced; what is known of it stands behind its name, the rest in its own log."
 	case NoDrain:
 		return "the provider neither takes victims nor drains, so removing may cut requests off; put a balancer before the pool."
 	case ProviderBackoff:

@@ -85,6 +85,7 @@ func (j *judgement) replace() {
 		return
 	}
 	j.d.Verdict, j.d.Reason, j.d.Signal, j.d.Victims = Replace, Replacing, "", victims
+	j.d.Named = NamesOf(victims, j.in.Members)
 	past := within10(j.m.Replaced, j.now)
 	if len(past) > 0 && j.now.Sub(past[len(past)-1]) < backoff(len(past)) {
 		j.d.Refused = ProviderBackoff

@@ -35,6 +35,7 @@ func Decide(r Scale, in Inputs, m Memory, now time.Time) (Decision, Memory) {
 	j.settle()
 	j.roll()
 	j.refuse()
+	j.waitRefused()
 	j.remember()
 	return j.d, j.m
 }

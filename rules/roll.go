@@ -37,14 +37,18 @@ func (j *judgement) roll() {
 		text = ro.Why
 		j.dropSurge()
 	}
+	if ro.Ended.Equal(j.now) && ro.Why != "" && j.d.Verdict == Keep {
+		j.d.Reason, j.d.Signal = RollStopped, ""
+	}
 	j.d.Roll = j.tellRoll(text)
 }
 
 // takeRoll takes up what is ordered, and forgets what ended long ago.
 func (j *judgement) takeRoll() {
 	ro, order := j.m.Roll, j.in.Roll
-	if ro != nil && j.c.surge == nil {
-		ro.Surge = "" // it did not come, or was withdrawn
+	if ro != nil {
+		j.awaitSurge()
+		j.recount()
 	}
 	switch {
 	case order.In(j.now) && (ro == nil || !ro.At.Equal(order.At)):
@@ -64,7 +68,21 @@ func (j *judgement) takeRoll() {
 // endRoll ends a roll that is under way.
 func (j *judgement) endRoll(why string) {
 	if ro := j.m.Roll; ro.Ended.IsZero() {
-		ro.Ended, ro.Why, ro.Done = j.now, why, max(0, ro.Of-len(j.outdated()))
+		ro.Ended, ro.Why, ro.Gone = j.now, why, max(0, ro.Of-ro.Done-len(j.outdated()))
+	}
+}
+
+// recount takes back that a member was replaced where it was taken back into
+// rotation, as growth does with those that drain.
+func (j *judgement) recount() {
+	ro := j.m.Roll
+	is := func(m Member) bool { return m.ID == ro.Last }
+	switch {
+	case ro.Last == "" || !ro.Ended.IsZero():
+	case slices.ContainsFunc(j.outdated(), is):
+		ro.Done, ro.Last = ro.Done-1, ""
+	case !slices.ContainsFunc(j.in.Members, is):
+		ro.Last = ""
 	}
 }
 
@@ -76,9 +94,9 @@ func (j *judgement) rollOn(old []Member) string {
 			j.dropSurge()
 			return "waits: " + s.Name + " is of an older template by now and goes"
 		}
-		ro.Version, ro.Of, ro.Sick, ro.Since = v, len(old), nil, time.Time{}
+		*ro = Roll{At: ro.At, Version: v, Bad: ro.Bad, Worse: ro.Worse}
 	}
-	ro.Of = max(ro.Of, len(old))
+	ro.Of = max(ro.Of, ro.Done+len(old))
 	j.countSick()
 	if why := j.whyStop(); why != "" {
 		j.endRoll(why)
@@ -114,8 +132,10 @@ func (j *judgement) whyStop() string {
 		return "many members turned unhealthy at once (" + string(CorrelatedUnhealthy) + ")"
 	case len(ro.Sick) >= mostSick:
 		return strings.Join(ro.Sick, " and ") + " of the new version turned unhealthy"
+	case ro.Missed >= mostMissed:
+		return itoa(ro.Missed) + " new members in a row did not come" + last(ro.Said)
 	case late && (s == nil || s.State != Ready):
-		return "no new member became ready within " + round(bootTime)
+		return "no new member became ready within " + round(bootTime) + last(ro.Said)
 	case s != nil && s.State == Ready && s.Version != ro.Version:
 		return "the new member " + s.Name + " is of version " + quote(s.Version) + ", not " + quote(ro.Version)
 	case j.bars[DirOut] != "":
@@ -128,6 +148,14 @@ func (j *judgement) whyStop() string {
 	return ""
 }
 
+// last are the provider's words of the last new member, if it said any.
+func last(said string) string {
+	if said == "" {
+		return ""
+	}
+	return "; the last: " + said
+}
+
 // whyWait is what a roll waits for.
 func (j *judgement) whyWait() string {
 	switch {
@@ -136,7 +164,7 @@ func (j *judgement) whyWait() string {
 	case j.d.Verdict == Replace:
 		return "a member is to be replaced for its health"
 	case j.d.Verdict != Keep:
-		return "the pool is resized"
+		return "the pool is to be resized"
 	case j.doubt != "":
 		return j.doubter + ", " + string(j.doubt)
 	case !j.m.Roll.Worse.IsZero():
@@ -147,22 +175,6 @@ func (j *judgement) whyWait() string {
 	return ""
 }
 
-// surge asks for one member more, once nobody comes or goes. It may stand above
-// max: max bounds what the load may want, and who is on the way out never counted
-// against it. It never stands above the provider's quota.
-func (j *judgement) surge() string {
-	switch {
-	case len(j.c.draining)+len(j.c.leaving) > 0:
-		return "waits: " + slices.Concat(j.c.draining, j.c.leaving)[0].Name + " is leaving"
-	case j.c.coming() > 0:
-		return "waits: members are booting"
-	case j.n > max(j.r.Max, j.floor):
-		return "waits: the pool is above its max"
-	}
-	j.act(ScaleOut, j.d.Size+1, nil)
-	return "makes one of the new version"
-}
-
 // retire takes out the oldest member of another version, once the surge is warm
 // and gets requests as the others do.
 func (j *judgement) retire(old []Member) string {
@@ -171,6 +183,8 @@ func (j *judgement) retire(old []Member) string {
 	case s.State == Dead || s.State == Unhealthy && j.now.Sub(s.Since) >= j.r.Warmup:
 		j.act(ScaleIn, j.d.Size-1, []MemberID{s.ID})
 		return s.Name + " of the new version fails and goes; another one is made"
+	case s.ID == "":
+		return j.tellAwaited(s)
 	case s.State != Ready:
 		return "waits: " + s.Name + " is " + string(s.State)
 	case j.now.Sub(s.Since) < j.r.Warmup:
@@ -189,21 +203,6 @@ func (j *judgement) served() bool {
 	return slices.ContainsFunc(j.in.Members, func(m Member) bool { return m.Open != nil })
 }
 
-// dropSurge takes the surge of a roll that ended away: it is one more than wanted.
-// Where the provider picks who ends, it becomes a member as all others.
-func (j *judgement) dropSurge() {
-	s := j.c.surge
-	if !j.in.Terms.Victims {
-		j.m.Roll.Surge = ""
-		return
-	}
-	barred := j.d.Verdict != Keep || j.doubt != "" || j.bars[DirIn] != "" || j.in.Terms.Drift != "" || j.c.correlated(j.r.Warmup)
-	if s == nil || s.ID == "" || barred {
-		return
-	}
-	j.act(ScaleIn, j.d.Size-1, []MemberID{s.ID})
-}
-
 // act makes the verdict the roll's.
 func (j *judgement) act(v Verdict, to int, victims []MemberID) {
 	j.rolls = true
@@ -216,19 +215,28 @@ func (j *judgement) act(v Verdict, to int, victims []MemberID) {
 // rememberRoll keeps what the roll has asked for. The name of the surge is the plan's.
 func (j *judgement) rememberRoll() {
 	ro := j.m.Roll
-	switch {
-	case j.d.Verdict == ScaleIn && len(j.d.Victims) > 0 && j.d.Victims[0] != j.c.surge.ID:
-		ro.Surge, ro.Since = "", time.Time{} // it has the other one's place
-	case j.d.Verdict == ScaleOut && ro.Since.IsZero():
-		ro.Since = j.now
+	if j.d.Verdict == ScaleOut {
+		ro.Said = ""
+		if ro.Since.IsZero() {
+			ro.Since = j.now
+		}
+		return
 	}
+	if who := j.d.Victims[0]; who != j.c.surge.ID { // the surge has its place
+		ro.Done, ro.Last, ro.Since = ro.Done+1, who, time.Time{}
+	}
+	ro.Surge = ""
 }
 
 // outdated are the members that were made by another template, as they are to go:
 // the sick, then the oldest. Those that are kept stay as they are.
 func (j *judgement) outdated() []Member {
+	version := j.in.Terms.Version
+	if version == "" && j.m.Roll != nil {
+		version = j.m.Roll.Version
+	}
 	old := slices.Concat(j.c.unhealthy, j.c.booting, j.c.warm, j.c.young)
-	old = slices.DeleteFunc(old, func(m Member) bool { return m.Version == j.in.Terms.Version || m.Kept || j.m.IsSurge(m) })
+	old = slices.DeleteFunc(old, func(m Member) bool { return m.Version == version || m.Kept || j.m.IsSurge(m) })
 	slices.SortStableFunc(old, func(a, b Member) int {
 		return cmp.Or(order(a)-order(b), a.Born.Compare(b.Born), cmp.Compare(a.Name, b.Name))
 	})
@@ -268,16 +276,18 @@ func (j *judgement) above(but []string) (out []string) {
 	return out
 }
 
-// tellRoll shows the roll.
+// tellRoll shows the roll. Who is not listed while there is drift is not gone.
 func (j *judgement) tellRoll(text string) *Rolled {
 	ro := j.m.Roll
-	out := &Rolled{Version: ro.Version, Of: ro.Of, Done: max(0, ro.Of-len(j.outdated())), State: RollUnderWay, Text: text}
+	out := &Rolled{Version: ro.Version, Of: ro.Of, Done: ro.Done, Gone: ro.Gone, State: RollUnderWay, Text: text}
 	switch {
+	case ro.Ended.IsZero() && j.in.Terms.Drift == "":
+		out.Gone = max(0, ro.Of-ro.Done-len(j.outdated()))
 	case ro.Ended.IsZero():
 	case ro.Why == "":
-		out.State, out.Done = RollDone, ro.Done
+		out.State = RollDone
 	default:
-		out.State, out.Done = RollHalted, ro.Done
+		out.State = RollHalted
 	}
 	return out
 }

@@ -42,15 +42,7 @@ func newRollout(t *testing.T) *rollout {
 func (s *rollout) at(seconds int, want string) {
 	s.t.Helper()
 	now := epoch.Add(time.Duration(seconds) * time.Second)
-	if s.in.Answers == nil {
-		s.in.Answers = []Answer{{}}
-	}
-	a := Answer{Reading: Reading{Seen: map[string]time.Time{}, Newest: now}}
-	for _, m := range s.in.Members {
-		a.Reading.Points = append(a.Reading.Points, Point{Member: m.Name, Value: 42 / float64(len(s.in.Members))})
-		a.Reading.Seen[m.Name] = now
-	}
-	s.in.Answers[0] = a
+	s.answer(now)
 	d, m := Decide(s.r, s.in, s.m, now)
 	checkRound(s.t, s.r, s.in, s.m, d, m)
 	s.d, s.m = d, m
@@ -61,6 +53,19 @@ func (s *rollout) at(seconds int, want string) {
 	if got != want {
 		s.t.Errorf("at %ds decided %q, want %q\n%s", seconds, got, want, show(d))
 	}
+}
+
+// answer gives the members a load of 42 between them.
+func (s *rollout) answer(now time.Time) {
+	if s.in.Answers == nil {
+		s.in.Answers = []Answer{{}}
+	}
+	a := Answer{Reading: Reading{Seen: map[string]time.Time{}, Newest: now}}
+	for _, m := range s.in.Members {
+		a.Reading.Points = append(a.Reading.Points, Point{Member: m.Name, Value: 42 / float64(len(s.in.Members))})
+		a.Reading.Seen[m.Name] = now
+	}
+	s.in.Answers[0] = a
 }
 
 // grow obeys: the member is asked for, as the plan does.
@@ -170,12 +175,12 @@ func TestARollStopsByItselfAndTakesItsSurgeBack(t *testing.T) {
 		want string
 		why  string
 	}{
-		{"many are sick at once", sick, "keep 4 correlated_unhealthy", "many members turned unhealthy at once"},
+		{"many are sick at once", sick, "keep 4 roll_stopped", "many members turned unhealthy at once"},
 		{"a hold bars growth", hold, "scale_in 3 roll_stopped web-4", "the hold busy forbids growth"},
-		{"errors rise", worse, "keep 4 at_max", "errors got worse since it began"},
+		{"errors rise", worse, "keep 4 roll_stopped", "errors got worse since it began"},
 		{"the new member is not of the new version", func(s *rollout) { s.in.Members[3].Version = "v0" }, "scale_in 3 roll_stopped web-4", "web-4 is of version v0, not v2"},
 		{"an operator takes the order back", func(s *rollout) { s.in.Roll = nil }, "scale_in 3 roll_stopped web-4", "stopped by an order"},
-		{"the provider takes no victims", func(s *rollout) { s.in.Terms.Victims = false }, "keep 4 in_band", "does not take the members to remove"},
+		{"the provider takes no victims", func(s *rollout) { s.in.Terms.Victims = false }, "keep 4 roll_stopped", "does not take the members to remove"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := surged(t, 20)
@@ -236,7 +241,7 @@ func TestARollWaits(t *testing.T) {
 			s.in.Holds = []Answer{{Err: "no data"}}
 		}, "keep 4 hold", "waits: backup, hold"},
 		{"while another member is replaced", func(s *rollout) { s.list("web-2", "v1", Dead, 90) }, "replace 4 replace web-2", "a member is to be replaced"},
-		{"while the pool grows", func(s *rollout) { s.r.Signals[0].Share = 7; s.r.Max = 9 }, "scale_out 7 signal", "the pool is resized"},
+		{"while the pool grows", func(s *rollout) { s.r.Signals[0].Share = 7; s.r.Max = 9 }, "scale_out 7 signal", "the pool is to be resized"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := surged(t, 20)
@@ -251,7 +256,7 @@ func TestARollWaits(t *testing.T) {
 func TestARollThatCannotMakeOneMoreSaysWhy(t *testing.T) {
 	s := newRollout(t)
 	s.in.Terms.Most = 3
-	s.at(0, "keep 3 in_band")
+	s.at(0, "keep 3 roll_stopped")
 	s.tells("stopped, 0 of 3 replaced by version v2: the provider gives no more than 3 members")
 	s = newRollout(t)
 	s.m.Lacked(errors.New("422: droplet limit").Error(), epoch)

@@ -20,15 +20,20 @@ type Roll struct {
 	Bad     []string  `json:"bad,omitempty"`   // signals that were above their band when it began
 	Worse   time.Time `json:"worse,omitzero"`  // since when another one is
 	Ended   time.Time `json:"ended,omitzero"`
-	Why     string    `json:"why,omitempty"`  // it ended
-	Done    int       `json:"done,omitempty"` // replaced when it ended
+	Why     string    `json:"why,omitempty"`    // it ended
+	Done    int       `json:"done,omitempty"`   // replaced by one of the version
+	Last    MemberID  `json:"last,omitempty"`   // who was replaced last, until it is gone: it may be taken back
+	Gone    int       `json:"gone,omitempty"`   // gone otherwise when it ended
+	Missed  int       `json:"missed,omitempty"` // new members in a row that did not come, but for want of capacity
+	Said    string    `json:"said,omitempty"`   // by the provider of the last new member that it could not make
 }
 
 // Rolled is a roll as a decision shows it.
 type Rolled struct {
 	Version string    `json:"version"`
-	Done    int       `json:"done"` // replaced, or gone otherwise
-	Of      int       `json:"of"`   // that were to be replaced
+	Done    int       `json:"done"`           // replaced by one of the version
+	Of      int       `json:"of"`             // that were to be replaced
+	Gone    int       `json:"gone,omitempty"` // of them that are gone and were not replaced: the pool shrank, or they died
 	State   RollState `json:"state"`
 	Text    string    `json:"text,omitempty"` // what it does, what it waits for, or why it stopped
 }
@@ -46,6 +51,9 @@ const (
 // String tells the roll in one line.
 func (r Rolled) String() string {
 	s := itoa(r.Done) + " of " + itoa(r.Of) + " replaced by version " + quote(r.Version)
+	if r.Gone > 0 {
+		s += ", " + itoa(r.Gone) + " went otherwise"
+	}
 	switch r.State {
 	case RollDone:
 		return "done, " + s
@@ -112,7 +120,7 @@ func (r *Roll) same(o *Roll) bool {
 		return r == o
 	}
 	return r.At.Equal(o.At) && r.Version == o.Version && r.Of == o.Of && r.Surge == o.Surge && r.Since.Equal(o.Since) &&
-		slices.Equal(r.Sick, o.Sick) && r.Worse.Equal(o.Worse) && r.Ended.Equal(o.Ended)
+		r.Done == o.Done && r.Missed == o.Missed && slices.Equal(r.Sick, o.Sick) && r.Worse.Equal(o.Worse) && r.Ended.Equal(o.Ended)
 }
 
 // rewind makes sense of a clock that went back.

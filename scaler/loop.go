@@ -174,6 +174,7 @@ func (l *loop) endRoll(d rules.Decision, order *rules.Order, now time.Time) erro
 	if err := l.s.journal.SetOrder(l.target(), journal.RollOrder, over, now); err != nil {
 		return fmt.Errorf("journal the end of the roll of pool %s: %w", l.name, err)
 	}
+	l.s.metrics.rolls.WithLabelValues(l.name, string(d.Roll.State)).Inc()
 	return nil
 }
 
@@ -260,7 +261,7 @@ func (l *loop) act(ctx context.Context, now time.Time, step journal.Step, t jour
 	}
 	l.saved(t)
 	l.log.Info("acting", "pool", l.name, "step", step.ID, "verb", step.Verb, "to", step.To,
-		"names", step.Names, "victims", step.Victims, "reason", step.Reason)
+		"names", step.Names, "victims", step.Going(), "reason", step.Reason)
 	return l.carry(ctx, seq, step, members, now, false)
 }
 

@@ -61,11 +61,13 @@ type Scaler struct {
 
 // New returns a Scaler without pools: [Scaler.Apply] gives it some.
 func New(o Options) *Scaler {
-	return &Scaler{
+	s := &Scaler{
 		querier: o.Querier, journal: o.Journal, roster: o.Roster, wake: o.Wake, log: o.Logger,
 		metrics: newMetrics(o.Registerer), site: o.Site, version: o.Version, started: time.Now(),
 		applied: make(chan struct{}, 1), loops: map[string]*loop{},
 	}
+	o.Registerer.MustRegister(newGauges(s))
+	return s
 }
 
 // Apply replaces the pools and their rules. Run takes them over when the

@@ -89,7 +89,8 @@ func (l *loop) resume(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return fmt.Errorf("resume step %s: %w", step.ID, err)
 		}
-		l.log.Info("resuming a step that a crash left open", "step", step.ID, "verb", step.Verb)
+		l.log.Info("resuming a step that a crash left open", "pool", l.name, "step", step.ID, "verb", step.Verb,
+			"names", step.Names, "victims", step.Going())
 		if err := l.carry(ctx, e.Seq, step, in.Members, now, true); err != nil {
 			return err
 		}
@@ -108,7 +109,8 @@ func (l *loop) carry(ctx context.Context, seq journal.Seq, step journal.Step, me
 	l.memory = l.memory.Clone() // the journal's copy stays as it is
 	if failure != nil {
 		o.Err = failure.Error()
-		l.log.Warn("step failed", "step", step.ID, "verb", step.Verb, "err", failure)
+		l.log.Warn("step failed", "pool", l.name, "step", step.ID, "verb", step.Verb,
+			"names", step.Names, "victims", step.Going(), "err", failure)
 		l.undo(step, now)
 	}
 	if dir := direction(step.Verb); dir == rules.DirOut && errors.Is(failure, ErrNoCapacity) {

@@ -70,7 +70,11 @@ func (s *Scaler) order(w http.ResponseWriter, r *http.Request, by string, f func
 		journal.Tell(w, status, err.Error())
 		return
 	}
-	s.log.Info("order taken", "path", r.URL.Path, "by", by, "until", o.Until, "reason", b.Reason)
+	told := []any{"path", r.URL.Path, "by", by, "reason", b.Reason}
+	if !o.Until.IsZero() {
+		told = append(told, "until", o.Until)
+	}
+	s.log.Info("order taken", told...)
 	s.wakeAll()
 	answer(w, o)
 }

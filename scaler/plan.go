@@ -61,7 +61,17 @@ func plan(s situation, m *rules.Memory) journal.Step {
 	default:
 		s.remove(&step, m)
 	}
+	step.Named = s.named(step.Victims)
 	return step
+}
+
+// named are members by name. What is known of them is the decision's to tell.
+func (s situation) named(ids []rules.MemberID) []rules.Named {
+	out := rules.NamesOf(ids, s.members)
+	for i := range out {
+		out[i].Note = ""
+	}
+	return out
 }
 
 // stepID names a step: the pool and the time, as [a-z0-9-]{1,40}.

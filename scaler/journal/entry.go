@@ -6,6 +6,7 @@ package journal
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"flyball/rules"
@@ -58,6 +59,7 @@ type Step struct {
 	To       int              `json:"to"` // the size at a provider that takes no names
 	Names    []string         `json:"names,omitempty"`
 	Victims  []rules.MemberID `json:"victims,omitempty"`
+	Named    []rules.Named    `json:"named,omitempty"`    // the victims by name; none in steps of earlier versions
 	Decision string           `json:"decision,omitempty"` // ID of the decision behind it
 	Reason   rules.Reason     `json:"reason"`
 }
@@ -98,3 +100,17 @@ type Tick struct {
 
 // ErrOpen means that the target has a step that has not ended.
 var ErrOpen = errors.New("target has an open step")
+
+// Going is how people call the victims. A step of an earlier version knows their
+// IDs alone.
+func (s Step) Going() []string {
+	names := make([]string, len(s.Victims))
+	for i, id := range s.Victims {
+		name, _, _ := strings.Cut(string(id), ".") // an ID of a process pool is its name and a random part
+		if len(s.Named) == len(s.Victims) {
+			name = s.Named[i].String()
+		}
+		names[i] = name
+	}
+	return names
+}

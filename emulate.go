@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -44,8 +42,17 @@ A machine has an address of 127.0.0.0/8. By default something answers there, to
 every path, with 200; --machine starts a program in its place, e.g.
   flyball emulate digitalocean --machine 'bin/app serve --listen {addr}:8080'
 
-Faults are planted by name, each for all that it fits or for a share of it:
-` + faultList(),
+Faults are planted by name, with --fault or while it serves, each for all that it
+fits or for a share of it; what they did stays done when they are healed:
+  curl -X PUT -d 5% http://127.0.0.1:8181/emulator/faults/error_500
+  curl http://127.0.0.1:8181/emulator/faults
+  curl -X DELETE http://127.0.0.1:8181/emulator/faults/error_500
+What follows the share is said with commas, as 5%,times=3,on=POST /v2/droplets: at
+most so often, and only of requests, or of machines' names, that begin so.
+` + faultList() + `
+
+A machine is destroyed behind Flyball's back, on both clouds, with
+  curl -X DELETE http://127.0.0.1:8181/emulator/machines/web-1`,
 		ValidArgs: []string{"digitalocean", "gce"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			faults, err := e.planted()
@@ -59,7 +66,7 @@ Faults are planted by name, each for all that it fits or for a share of it:
 	f.StringVar(&e.listen, "listen", "127.0.0.1:8181", "host:port to serve the API at")
 	f.StringVar(&e.dir, "dir", "emulated", "folder for the token or key that flyball.yaml names")
 	f.Uint64Var(&e.seed, "seed", 1, "of the dice: the same requests at the same times get the same answers")
-	f.StringArrayVar(&e.faults, "fault", nil, "plant a fault: its name, or name=share, e.g. error_500=5%")
+	f.StringArrayVar(&e.faults, "fault", nil, "plant a fault: its name, or name=share, e.g. error_500=5% or error_500=5%,times=3,on=POST")
 	f.StringVar(&e.machine, "machine", "", "program and arguments of each machine; {addr} and {name} stand for the machine's own")
 	f.IntVar(&e.port, "port", 8080, "port at which machines answer without --machine")
 	f.DurationVar(&e.boot, "boot", 5*time.Second, "how long machines take to boot, up to twice as long")
@@ -78,21 +85,9 @@ func faultList() string {
 func (e emulation) planted() ([]emulate.Fault, error) {
 	var out []emulate.Fault
 	for _, s := range e.faults {
-		name, share, shared := strings.Cut(s, "=")
-		if !slices.Contains(emulate.Names(), name) {
-			return nil, fmt.Errorf("read --fault: there is no fault %q: there are %s", name, strings.Join(emulate.Names(), ", "))
-		}
-		f := emulate.Fault{Name: name}
-		if shared {
-			number, percent := strings.CutSuffix(share, "%")
-			x, err := strconv.ParseFloat(number, 64)
-			if percent {
-				x /= 100
-			}
-			if err != nil || !(x > 0 && x <= 1) {
-				return nil, fmt.Errorf("read --fault %s: the share is more than 0 and at most 1, e.g. 5%%", s)
-			}
-			f.Share = x
+		f, err := emulate.ParseFault(s)
+		if err != nil {
+			return nil, fmt.Errorf("--fault: %w", err)
 		}
 		out = append(out, f)
 	}
@@ -113,11 +108,20 @@ func (e emulation) serve(ctx context.Context, io stdio, cloud string, faults []e
 	for _, f := range faults {
 		w.Plant(f)
 	}
-	api, lines, err := e.cloud(w, cloud, "http://"+l.Addr().String())
+	endpoint := "http://" + l.Addr().String()
+	api, lines, err := e.cloud(w, cloud, endpoint)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(io.out, "serving %s at http://%s; Ctrl-C ends it and its machines. In flyball.yaml:\n\n%s\n", cloud, l.Addr(), lines)
+	fmt.Fprintf(io.out, `serving %s at %s; Ctrl-C ends it and its machines. In flyball.yaml:
+
+%s
+To plant a fault (GET lists them, DELETE heals), and to destroy a machine:
+
+  curl -X PUT -d 5%% %[2]s/emulator/faults/error_500
+  curl -X DELETE %[2]s/emulator/machines/web-1
+
+`, cloud, endpoint, lines)
 	s := &http.Server{Handler: api, ReadHeaderTimeout: 10 * time.Second}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return w.Run(ctx) })
@@ -134,7 +138,8 @@ func (e emulation) serve(ctx context.Context, io stdio, cloud string, faults []e
 	return g.Wait()
 }
 
-// cloud makes a cloud, and returns its API and the lines of flyball.yaml for it.
+// cloud makes a cloud, and returns its API, with the emulator's controls, and the lines
+// of flyball.yaml for it.
 func (e emulation) cloud(w *emulate.World, name, endpoint string) (http.Handler, string, error) {
 	dir, err := filepath.Abs(e.dir)
 	if err == nil {
@@ -149,7 +154,7 @@ func (e emulation) cloud(w *emulate.World, name, endpoint string) (http.Handler,
 		if err := c.WriteCredentials(key, endpoint); err != nil {
 			return nil, "", err
 		}
-		return c, fmt.Sprintf(`pools:
+		return w.Controls(c, c.DeleteByHand), fmt.Sprintf(`pools:
   web:
     gce:
       endpoint: %s
@@ -166,7 +171,8 @@ func (e emulation) cloud(w *emulate.World, name, endpoint string) (http.Handler,
 	if err := os.WriteFile(token, []byte("emulated\n"), 0o600); err != nil {
 		return nil, "", fmt.Errorf("write the token: %w", err)
 	}
-	return emulate.NewDigitalOcean(w, emulate.DigitalOceanOptions{Token: "emulated"}), fmt.Sprintf(`pools:
+	d := emulate.NewDigitalOcean(w, emulate.DigitalOceanOptions{Token: "emulated"})
+	return w.Controls(d, d.Destroy), fmt.Sprintf(`pools:
   web:
     digitalocean:
       endpoint: %s

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -170,9 +171,61 @@ func TestWrongFaultsAreRefused(t *testing.T) {
 			t.Errorf("--fault %s: exit code %d: %s", fault, code, out.String())
 		}
 	}
-	e := emulation{faults: []string{"slow", "error_500=5%", "lost_after=0.5"}}
+	e := emulation{faults: []string{"slow", "error_500=5%,on=POST /v2/droplets", "lost_after=0.5"}}
 	got, err := e.planted()
-	if err != nil || len(got) != 3 || got[0].Share != 0 || got[1].Share != 0.05 || got[2].Share != 0.5 {
+	if err != nil || len(got) != 3 || got[0].Share != 0 || got[1].Share != 0.05 || got[1].On != "POST /v2/droplets" || got[2].Share != 0.5 {
 		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestFaultsArePlantedAndMachinesDestroyedInAnEmulatedCloudByHand(t *testing.T) {
+	for _, cloud := range []string{"digitalocean", "gce"} {
+		t.Run(cloud, func(t *testing.T) {
+			lines, end := emulated(t, cloud, "--port", freePort(t), "--fault", "slow_boot=10%", "--dir", t.TempDir())
+			defer end()
+			c := configOf(t, lines).Pools["web"]
+			endpoint := ""
+			if c.GCE != nil {
+				endpoint = c.GCE.Endpoint
+			} else {
+				endpoint = c.DigitalOcean.Endpoint
+			}
+			by := func(method, path, body string) string {
+				r, err := http.NewRequestWithContext(t.Context(), method, endpoint+"/emulator/"+path, strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				res, err := http.DefaultClient.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer res.Body.Close()
+				said, err := io.ReadAll(res.Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(said)
+			}
+			by("PUT", "faults/deaf", "5%")
+			if said := by("GET", "faults", ""); !strings.Contains(said, "slow_boot=10%") || !strings.Contains(said, "deaf=5%") {
+				t.Errorf("the faults are %s", said)
+			}
+			by("DELETE", "faults", "")
+			grown(t, c, func(p scaler.Pool) {
+				var ms []rules.Member
+				pooltest.Until(t, "two members", func() bool {
+					ms = pooltest.Look(t, p)
+					return len(ms) == 2 && ms[0].State == rules.Ready && ms[1].State == rules.Ready
+				})
+				by("DELETE", "machines/web-1", "")
+				pooltest.Until(t, "the end of web-1", func() bool {
+					conn, err := net.Dial("tcp", ms[0].Addr)
+					if err == nil {
+						_ = conn.Close()
+					}
+					return err != nil
+				})
+			})
+		})
 	}
 }

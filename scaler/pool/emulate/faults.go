@@ -66,14 +66,16 @@ func (w *World) Plant(f Fault) {
 	w.faults = append(w.faults, &planted{Fault: f})
 }
 
-// Heal takes all faults away, or those of the names given. What they did stays done:
-// a machine that does not boot still does not.
-func (w *World) Heal(names ...string) {
+// Heal takes all faults away, or those of the names given, and returns how many. What
+// they did stays done: a machine that does not boot still does not.
+func (w *World) Heal(names ...string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	had := len(w.faults)
 	w.faults = slices.DeleteFunc(w.faults, func(p *planted) bool {
 		return len(names) == 0 || slices.Contains(names, p.Name)
 	})
+	return had - len(w.faults)
 }
 
 // Befallen counts how often faults of a name have befallen since they were planted

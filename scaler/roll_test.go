@@ -80,6 +80,56 @@ func TestARollKeepsAsManyServingAndGoesOnAfterEveryKill(t *testing.T) {
 	}
 }
 
+// An image that is not there is not asked for all night, and who has nothing to
+// give is waited for.
+func TestARollWhoseNewMembersCannotBeMadeIsTakenBackAndOneWithoutCapacityWaits(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		broken  func(*world)
+		mended  func(*world)
+		ends    bool
+		replace int
+		tells   string
+	}{
+		{"refused", func(w *world) { w.refuses = true }, func(w *world) { w.refuses = false }, true, 0, "0 of 4 replaced by version v2: 5 new members in a row did not come; the last: the provider is on fire"},
+		{"sold out", func(w *world) { w.sold = 1 }, func(w *world) { w.sold = 0 }, false, 4, "waits: the provider has no capacity and is left alone until"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, r := newWorld(1), shareRule()
+			w.version, w.load = "v1", 51
+			l := w.life(r)
+			turns := func(n int) {
+				for range n {
+					l = w.turn(t, l, r)
+					w.pass(2 * time.Second)
+				}
+			}
+			turns(60)
+			c.broken(w)
+			w.version = "v2"
+			w.order(true)
+			turns(600)
+			if roll := l.kept.Out.Roll; roll == nil || !strings.Contains(roll.String(), c.tells) {
+				t.Errorf("it tells %v, want %q", roll, c.tells)
+			}
+			if ended := w.journal.orders["pool/web"].Roll == nil; ended != c.ends {
+				t.Errorf("the order is taken back: %t", ended)
+			}
+			c.mended(w)
+			turns(1200)
+			replaced := 0
+			for _, m := range w.members {
+				if m.Version == "v2" {
+					replaced++
+				}
+			}
+			if replaced != c.replace || w.capacity() != 4 {
+				t.Errorf("%d were replaced, want %d: %s", replaced, c.replace, w.names())
+			}
+		})
+	}
+}
+
 // A pool whose provider names members itself is not counted twice while they boot.
 func TestAPoolWithoutNamesGrowsByWhatItLacksAndNoMore(t *testing.T) {
 	w, r := newWorld(2), shareRule()

@@ -42,6 +42,7 @@ type world struct {
 	crash   float64 // Flyball is killed, before or after any call
 	kill    int     // and so it is at this boundary from now; 0: not
 
+	refuses  bool      // every growth, as of an image that is not there
 	nameless bool      // it takes a size and no names, and names members as it likes
 	serial   int       // of the last that it named
 	keeps    string    // name of the member that is never to be ended
@@ -155,6 +156,9 @@ func (w *world) Grow(_ context.Context, s journal.Step) error {
 	if w.chance(w.sold) {
 		_ = w.call(func() { w.make(s.Names[:len(s.Names)/2]) }) // what it did stays, whatever it answers
 		return fmt.Errorf("make %d members: the size is sold out: %w", len(s.Names), ErrNoCapacity)
+	}
+	if w.refuses {
+		return errFault
 	}
 	return w.call(func() {
 		if w.nameless {

@@ -112,6 +112,7 @@ func printSteps(w sheet, steps []journal.StepTold) error {
 	if err := printTable(w, rows); err != nil {
 		return err
 	}
+	printVictims(w, steps)
 	for _, s := range steps { // whole, however long: it is what one looks for
 		if s.Outcome != nil && !s.Outcome.OK {
 			fmt.Fprintf(w, "failed    %s %s: %s\n", s.Begun.At.UTC().Format("15:04:05"), s.Step.Verb, printable(s.Outcome.Err))
@@ -121,18 +122,62 @@ func printSteps(w sheet, steps []journal.StepTold) error {
 }
 
 func tellStep(s journal.Step) string {
-	what := slices.Clone(s.Names)
-	for _, v := range s.Victims {
-		name, _, _ := strings.Cut(string(v), ".") // an ID of a process pool is its name and a random part
-		what = append(what, name)
+	going := namesOfVictims(s)
+	switch {
+	case s.Verb == journal.Swap && len(going) > 0 && len(s.Names) > 0:
+		return string(s.Verb) + " " + firstOf(going, 2) + " by " + firstOf(s.Names, 2)
+	case len(s.Names)+len(going) == 0:
+		return string(s.Verb) + " to " + strconv.Itoa(s.To)
 	}
-	if len(what) == 0 {
-		what = []string{"to " + strconv.Itoa(s.To)}
+	return string(s.Verb) + " " + firstOf(slices.Concat(s.Names, going), 3)
+}
+
+// firstOf joins the first of the names, and counts the others.
+func firstOf(names []string, most int) string {
+	if more := len(names) - most; more > 0 {
+		names = append(slices.Clone(names[:most]), fmt.Sprintf("and %d more", more))
 	}
-	if more := len(what) - 3; more > 0 {
-		what = append(what[:3], fmt.Sprintf("and %d more", more))
+	return strings.Join(names, ", ")
+}
+
+// namesOfVictims are the names alone; a step of an earlier version may have IDs only.
+func namesOfVictims(s journal.Step) []string {
+	if len(s.Named) != len(s.Victims) {
+		return s.Going()
 	}
-	return string(s.Verb) + " " + strings.Join(what, ", ")
+	var names []string
+	for _, n := range s.Named {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
+// printVictims prints by what IDs the provider knows the steps' victims, where
+// these are not their names.
+func printVictims(w sheet, steps []journal.StepTold) {
+	var known []string
+	for _, s := range steps {
+		for _, n := range s.Step.Named {
+			if text := n.String(); text != n.Name && !slices.Contains(known, text) {
+				known = append(known, text)
+			}
+		}
+	}
+	if len(known) == 0 {
+		return
+	}
+	const label = "victims   "
+	beside := w
+	if w.columns > 0 {
+		beside.columns = max(w.columns-len(label), len(label))
+	}
+	for i, line := range beside.fold(printable(strings.Join(known, ", "))) {
+		shown := label
+		if i > 0 {
+			shown = strings.Repeat(" ", len(label))
+		}
+		fmt.Fprintln(w, shown+line)
+	}
 }
 
 func tellOutcome(s journal.StepTold) string {

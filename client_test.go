@@ -125,6 +125,22 @@ func told() journal.Told {
 			Step:    journal.Step{Verb: journal.Withdraw, Victims: []rules.MemberID{"a", "b", "c", "d", "e"}},
 			Outcome: &journal.Outcome{OK: true, Resumed: true},
 		},
+		{
+			Begun: journal.Entry{At: clientNow.Add(-2 * time.Hour)},
+			Step: journal.Step{
+				Verb: journal.Swap, Names: []string{"web-3"}, Victims: []rules.MemberID{"500000015", "web-2.k7dq2m1x"},
+				Named: []rules.Named{{ID: "500000015", Name: "web-1"}, {ID: "web-2.k7dq2m1x", Name: "web-2"}},
+			},
+			Outcome: &journal.Outcome{OK: true, Took: "2s"},
+		},
+		{
+			Begun: journal.Entry{At: clientNow.Add(-3 * time.Hour)},
+			Step: journal.Step{
+				Verb: journal.Remove, Victims: []rules.MemberID{"7349182734982734981", "7349182734982734982"},
+				Named: []rules.Named{{ID: "7349182734982734981", Name: "web-11"}, {ID: "7349182734982734982", Name: "web-12"}},
+			},
+			Outcome: &journal.Outcome{OK: true, Took: "2s"},
+		},
 	}}
 }
 

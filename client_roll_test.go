@@ -16,7 +16,7 @@ func rolled(change func(*scaler.PoolStatus)) scaler.Status {
 	p.Members[0].Version, p.Members[1].Version = "app-2026-10-02", "app-2026-11-21"
 	p.Roll = &rules.Order{By: "alice", Why: "image of November", At: clientNow.Add(-time.Minute)}
 	p.Decision.Verdict, p.Decision.To, p.Decision.Reason, p.Decision.Signal = rules.Keep, 3, rules.InBand, "cpu"
-	p.Decision.Roll = &rules.Rolled{Version: "app-2026-11-21", Done: 3, Of: 8, State: rules.RollUnderWay, Text: "waits: web-2 is booting"}
+	p.Decision.Roll = &rules.Rolled{Version: "app-2026-11-21", Done: 3, Of: 8, State: rules.RollUnderWay, Text: "waits: the provider has no capacity and is left alone until 10:05:00: make web-9: the size is sold out"}
 	change(p)
 	return st
 }
@@ -25,7 +25,7 @@ func underWay(*scaler.PoolStatus) {}
 
 func halted(p *scaler.PoolStatus) {
 	p.Roll = nil
-	p.Decision.Roll = &rules.Rolled{Version: "app-2026-11-21", Done: 3, Of: 8, State: rules.RollHalted, Text: "web-11 and web-12 of the new version turned unhealthy"}
+	p.Decision.Roll = &rules.Rolled{Version: "app-2026-11-21", Done: 3, Of: 8, Gone: 2, State: rules.RollHalted, Text: "web-11 and web-12 of the new version turned unhealthy"}
 }
 
 func drifting(p *scaler.PoolStatus) {

@@ -26,6 +26,7 @@ type emulation struct {
 	machine string
 	port    int
 	boot    time.Duration
+	quiet   bool
 }
 
 // emulateCommand is `flyball emulate`.
@@ -36,7 +37,9 @@ func emulateCommand(io stdio) *cobra.Command {
 		Short: "Serve a cloud's API, with machines on this one, to try rules without an account",
 		Long: `Serve the API of a cloud as it behaves: what is asked for comes later, lists lag,
 limits are hit, machines boot slowly. Nothing is kept: the end of the program is the
-end of its machines. What flyball.yaml has to say to use it is printed.
+end of its machines. What flyball.yaml has to say to use it is printed, and then, on
+standard error, a line for each machine that is made, serves, is asked to end and is
+gone, for each fault that befalls, and for each order that is refused.
 
 A machine has an address of 127.0.0.0/8. By default something answers there, to
 every path, with 200; --machine starts a program in its place, e.g.
@@ -69,6 +72,7 @@ A machine is destroyed behind Flyball's back, on both clouds, with
 	f.StringArrayVar(&e.faults, "fault", nil, "plant a fault: its name, or name=share, e.g. error_500=5% or error_500=5%,times=3,on=POST")
 	f.StringVar(&e.machine, "machine", "", "program and arguments of each machine; {addr} and {name} stand for the machine's own")
 	f.IntVar(&e.port, "port", 8080, "port at which machines answer without --machine")
+	f.BoolVar(&e.quiet, "quiet", false, "do not tell what happens to machines and which faults befall")
 	f.DurationVar(&e.boot, "boot", 5*time.Second, "how long machines take to boot, up to twice as long")
 	return cmd
 }
@@ -103,7 +107,11 @@ func (e emulation) serve(ctx context.Context, io stdio, cloud string, faults []e
 	defer l.Close()
 	machines := newLocalMachines(e.machine, e.port, io.err)
 	defer machines.close()
-	w := emulate.NewWorld(emulate.Options{Seed: e.seed, Machines: machines, BootMin: e.boot, BootMax: 2 * e.boot})
+	o := emulate.Options{Seed: e.seed, Machines: machines, BootMin: e.boot, BootMax: 2 * e.boot}
+	if !e.quiet {
+		o.Tell = func(at time.Time, line string) { fmt.Fprintln(io.err, at.Format(time.TimeOnly), line) }
+	}
+	w := emulate.NewWorld(o)
 	defer w.Close()
 	for _, f := range faults {
 		w.Plant(f)

@@ -25,11 +25,17 @@ import (
 // flyball.yaml.
 func emulated(t *testing.T, args ...string) (lines string, end func() int) {
 	t.Helper()
+	return emulatedTo(t, io.Discard, args...)
+}
+
+// emulatedTo is the same, and what happens is told to a writer.
+func emulatedTo(t *testing.T, told io.Writer, args ...string) (lines string, end func() int) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
 	code := make(chan int, 1)
 	go func() {
-		code <- run(ctx, append([]string{"emulate", "--listen", "127.0.0.1:0", "--boot", "50ms"}, args...), stdio{nil, w, io.Discard, os.Getenv})
+		code <- run(ctx, append([]string{"emulate", "--listen", "127.0.0.1:0", "--boot", "50ms"}, args...), stdio{nil, w, told, os.Getenv})
 		_ = w.Close()
 	}()
 	t.Cleanup(cancel)
@@ -93,6 +99,30 @@ func grown(t *testing.T, c pool.Config, do func(p scaler.Pool)) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAnEmulatedCloudTellsWhatHappensUnlessItIsToBeQuiet(t *testing.T) {
+	for _, quiet := range []bool{false, true} {
+		var told strings.Builder // written with the world held, and read after its end
+		lines, end := emulatedTo(t, &told, "gce", "--port", freePort(t), "--dir", t.TempDir(), "--quiet="+strconv.FormatBool(quiet))
+		grown(t, configOf(t, lines).Pools["web"], func(p scaler.Pool) {
+			pooltest.Until(t, "two ready members", func() bool {
+				ms := pooltest.Look(t, p)
+				return len(ms) == 2 && ms[0].State == rules.Ready && ms[1].State == rules.Ready
+			})
+		})
+		if code := end(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		if quiet && told.Len() > 0 {
+			t.Errorf("it is not quiet: %s", told.String())
+		}
+		for _, want := range []string{"machine web-1 is made\n", "machine web-2 serves at 127."} {
+			if !quiet && !strings.Contains(told.String(), want) {
+				t.Errorf("%q is not told:\n%s", want, told.String())
+			}
+		}
 	}
 }
 

@@ -63,6 +63,7 @@ func (g *group) failed(m *managed, f *failure) {
 	m.errors = []*compute.ManagedInstanceLastAttemptErrorsErrors{{Code: f.code, Message: f.message}}
 	m.next = w.at.Add(min(30*time.Second<<min(m.tries, 4), 5*time.Minute))
 	m.tries++
+	w.tell("machine %s is not made: %s: %s", m.name, f.code, f.message)
 	g.errors = append(g.errors, &compute.InstanceManagedByIgmError{
 		Timestamp: stamp(w.at),
 		Error:     &compute.InstanceManagedByIgmErrorManagedInstanceError{Code: f.code, Message: f.message},

@@ -23,6 +23,10 @@ type Options struct {
 	Machines Machines         // what runs in the machines; nil: nothing does, and each has an address of 10.0.0.0/8
 	BootMin  time.Duration    // a machine is up no sooner after it was made; default 20 s
 	BootMax  time.Duration    // and no later; default 60 s, at least BootMin
+
+	// Tell is told, in order, what happens to machines and which faults befall; nil:
+	// nobody is. It must not wait, nor ask the cloud.
+	Tell func(at time.Time, line string)
 }
 
 // Machines is what runs in the machines of a World. The world is held while it is

@@ -103,6 +103,7 @@ func (w *World) befalls(name, on string) bool {
 			continue
 		}
 		p.befallen++
+		w.tell("fault %s befalls %s", name, on)
 		return true
 	}
 	return false

@@ -46,6 +46,7 @@ func (w *World) newMachine(name, userData string) *machine {
 		m.boots = w.at.Add(boot)
 	}
 	w.machines = append(w.machines, m)
+	w.tell("machine %s is made", name)
 	return m
 }
 
@@ -73,6 +74,7 @@ func (w *World) up(m *machine) {
 		addr, err := w.o.Machines.Boot(m.name, m.userData)
 		if err != nil {
 			m.failed = true
+			w.tell("machine %s does not boot: %v", m.name, err)
 			return
 		}
 		m.addr = addr
@@ -81,13 +83,23 @@ func (w *World) up(m *machine) {
 		m.addr = w.address()
 	}
 	m.power, m.dead = running, false
+	if m.mute {
+		w.tell("machine %s is up at %s, and its program never answers", m.name, m.addr)
+	} else {
+		w.tell("machine %s serves at %s", m.name, m.addr)
+	}
 }
 
 // shutdown asks a machine to end, which takes 2 to 10 s, or for ever.
 func (w *World) shutdown(m *machine) {
-	if m.power != running || m.deaf || !m.ends.IsZero() {
+	if m.power != running || !m.ends.IsZero() {
 		return
 	}
+	if m.deaf {
+		w.tell("machine %s is asked to end, and does not obey", m.name)
+		return
+	}
+	w.tell("machine %s is asked to end", m.name)
 	if w.o.Machines != nil && m.serving() {
 		w.o.Machines.Shutdown(m.name)
 	}
@@ -96,6 +108,14 @@ func (w *World) shutdown(m *machine) {
 
 // halt ends a machine at once. It stays, and can be started again.
 func (w *World) halt(m *machine) {
+	if m.power != halted {
+		w.tell("machine %s has ended", m.name)
+	}
+	w.cut(m)
+}
+
+// cut takes a machine's power away.
+func (w *World) cut(m *machine) {
 	w.kill(m)
 	m.power, m.boots, m.ends = halted, time.Time{}, time.Time{}
 }
@@ -113,12 +133,14 @@ func (w *World) start(m *machine) {
 	if m.power != halted || m.failed {
 		return
 	}
+	w.tell("machine %s is started", m.name)
 	m.power = booting
 	m.boots = w.at.Add(between(w.dice("machine "+m.name), w.o.BootMin, w.o.BootMax))
 }
 
 // remove ends a machine for good.
 func (w *World) remove(m *machine) {
-	w.halt(m)
+	w.cut(m)
+	w.tell("machine %s is gone", m.name)
 	w.machines = slices.DeleteFunc(w.machines, func(o *machine) bool { return o == m })
 }

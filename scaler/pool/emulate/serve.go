@@ -85,6 +85,9 @@ func (w *World) serve(s *service, r *http.Request) (*answer, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	q.Status = a.status
+	if r.Method != http.MethodGet && a.status >= 400 && q.Fault == "" {
+		w.tell("%s is refused with %d", subject(r), a.status)
+	}
 	return a, nil
 }
 

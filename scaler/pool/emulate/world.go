@@ -45,7 +45,7 @@ func (w *World) Close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, m := range w.machines {
-		w.halt(m)
+		w.cut(m)
 	}
 }
 

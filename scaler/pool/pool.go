@@ -73,15 +73,16 @@ func New(name string, c Config, env Env) (*Pool, error) {
 		p.all = env.Metrics.count(name, p.all)
 	}
 	known := newDrift(retry{p.all}, name, filepath.Join(dir, "drift.state"), env)
+	env.Log = env.Log.With("pool", name)
 	p.ready = newReady(known, c.Ready, filepath.Join(dir, "ready.state"), env)
 	p.unit = scaler.Unit{Pool: p.ready, Drain: c.Drain, DryRun: c.DryRun}
 	if c.DryRun {
-		p.unit.Pool = dryRun{p.ready, env.Log.With("pool", name)}
+		p.unit.Pool = dryRun{p.ready, env.Log}
 	}
 	if p.traffic = newTraffic(c, cloud, dir, env); p.traffic != nil {
 		p.unit.Traffic = p.traffic
 		if c.DryRun {
-			p.unit.Traffic = dryTraffic{p.traffic, env.Log.With("pool", name)}
+			p.unit.Traffic = dryTraffic{p.traffic, env.Log}
 		}
 	}
 	return p, nil

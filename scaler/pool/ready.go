@@ -261,9 +261,15 @@ func (r *ready) heard(id rules.MemberID, err error) {
 	if state != before {
 		h.Since = r.now()
 	}
+	member := rules.NamesOf([]rules.MemberID{id}, r.members)[0]
 	r.mu.Unlock()
 	if state != before {
-		r.log.Info("member changed", "member", id, "from", before, "to", state, "err", err)
+		member.Note = ""
+		told := []any{"member", member.String(), "from", before, "to", state}
+		if err != nil {
+			told = append(told, "err", err)
+		}
+		r.log.Info("member changed", told...)
 		r.save()
 	}
 }

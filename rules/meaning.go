@@ -4,8 +4,11 @@ import "strings"
 
 // meaning says what a reason means in this decision and what to do.
 func (d Decision) meaning(r Reason) string {
-	if r == LowCoverage {
+	switch {
+	case r == LowCoverage:
 		return d.uncovered()
+	case r == BySignal && d.Refused != "":
+		return "a signal asks for this size, and " + string(d.Refused) + " refuses it."
 	}
 	return r.meaning(d.Pool)
 }

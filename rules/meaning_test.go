@@ -48,3 +48,24 @@ func TestAnAnswerWithoutTheLabelMemberAsksForItsScope(t *testing.T) {
 		}
 	}
 }
+
+func TestARefusedVerdictDoesNotSayThatThereIsNothingToDo(t *testing.T) {
+	dry := Inputs{Terms: can, DryRun: true, Answers: []Answer{each(epoch, times(3, 0.9)...)}, Members: pool(3)}
+	failing := settled(1)
+	failing.Ended(DirOut, "422: no such image", epoch.Add(-time.Millisecond))
+	away := dry
+	away.DryRun = false
+	for reason, c := range map[Reason]struct {
+		in Inputs
+		m  Memory
+	}{DryRun: {dry, settled(1)}, ProviderBackoff: {away, failing}} {
+		d, _ := Decide(cpu(), c.in, c.m, epoch)
+		text := strings.Join(strings.Fields(d.Explain()), " ")
+		if d.Refused != reason || strings.Contains(text, "nothing to do") || !strings.Contains(text, "signal: a signal asks for this size, and "+string(reason)+" refuses it") {
+			t.Errorf("refused for %q, explained as\n%s", d.Refused, d.Explain())
+		}
+	}
+	if d, _ := Decide(cpu(), away, settled(1), epoch); !d.Acts() || !strings.Contains(d.Explain(), "nothing to do") {
+		t.Errorf("not refused, explained as\n%s", d.Explain())
+	}
+}

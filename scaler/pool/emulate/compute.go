@@ -175,10 +175,10 @@ func (c *Compute) template(name string) *compute.InstanceTemplate {
 // stamp writes a time as Google does.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000-07:00") }
 
-// A place is a zone or a region.
-type place struct{ kind, name string } // zones or regions
+// A place is a zone, a region, or the whole project.
+type place struct{ kind, name string } // zones, regions, or global, which has no name
 
-func (p place) String() string { return p.kind + "/" + p.name }
+func (p place) String() string { return path.Join(p.kind, p.name) }
 
 // regionOf is a zone's region.
 func regionOf(zone string) string {

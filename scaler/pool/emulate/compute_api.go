@@ -63,6 +63,10 @@ func notFound(what string) error {
 	return &computeError{http.StatusNotFound, "notFound", fmt.Sprintf("The resource '%s' was not found", what)}
 }
 
+func notReady(what string) error {
+	return &computeError{http.StatusBadRequest, "resourceNotReady", fmt.Sprintf("The resource '%s' is not ready", what)}
+}
+
 func conditionNotMet(message string) error {
 	return &computeError{http.StatusPreconditionFailed, "conditionNotMet", message}
 }
@@ -162,8 +166,12 @@ func (c *Compute) routes() http.Handler {
 	}
 	handle("GET zones/{place}/instances", c.listInstances)
 	handle("GET zones/{place}/instances/{instance}", c.getInstance)
+	handle("DELETE zones/{place}/instances/{instance}", c.deleteInstance)
 	handle("GET zones/{place}/machineTypes/{type}", c.getMachineType)
 	handle("GET global/instanceTemplates/{template}", c.getTemplate)
+	handle("POST global/instanceTemplates", c.insertTemplate)
+	handle("GET global/operations/{operation}", c.getOperation)
+	handle("POST global/operations/{operation}/wait", c.getOperation)
 	mux.HandleFunc("/", c.answering(func(r *http.Request) (any, error) { return nil, notFound(r.URL.Path) }))
 	return mux
 }
@@ -190,13 +198,16 @@ func (c *Compute) answering(m method) http.HandlerFunc {
 	}
 }
 
-// placeOf is the zone or the region that a request is about.
+// placeOf is where what a request is about is: in a zone, a region, or everywhere.
 func placeOf(r *http.Request) place {
-	kind := "zones"
-	if strings.Contains(r.URL.Path, "/regions/") {
-		kind = "regions"
+	in := r.PathValue("place")
+	switch {
+	case in == "":
+		return place{kind: "global"}
+	case strings.Contains(r.URL.Path, "/regions/"):
+		return place{"regions", in}
 	}
-	return place{kind, r.PathValue("place")}
+	return place{"zones", in}
 }
 
 // readJSON reads a request's body, all of it.

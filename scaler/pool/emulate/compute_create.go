@@ -86,6 +86,8 @@ func (g *group) obstacle(m *managed) *failure {
 	switch {
 	case t == nil:
 		return &failure{"RESOURCE_NOT_FOUND", fmt.Sprintf("The resource 'projects/%s/global/instanceTemplates/%s' was not found", g.c.o.Project, m.template)}
+	case g.c.cpus(t.Properties.MachineType) == 0: // assumed: the code
+		return &failure{"INVALID_FIELD_VALUE", fmt.Sprintf("Machine type with name '%s' does not exist in zone '%s'.", t.Properties.MachineType, m.zone)}
 	case m.barred:
 		return soldOut
 	case g.c.vmIn(m.zone, m.name) != nil:
@@ -168,11 +170,7 @@ func (g *group) boot(m *managed) {
 func (c *Compute) newVM(zone, name, template string) *vm {
 	t := c.template(template)
 	v := &vm{c: c, id: c.id(), name: name, zone: zone, template: template, kind: t.Properties.MachineType, labels: t.Properties.Labels, started: c.w.at}
-	userData := ""
-	for _, i := range t.Properties.Metadata.Items {
-		userData = *i.Value
-	}
-	v.m = c.w.newMachine(name, userData)
+	v.m = c.w.newMachine(name, userData(t))
 	if c.w.o.Machines == nil || v.m.failed {
 		v.m.addr = c.w.address()
 	}

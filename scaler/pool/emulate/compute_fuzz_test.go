@@ -41,6 +41,8 @@ func FuzzCompute(f *testing.F) {
 	f.Add("PATCH", "/compute/v1/projects/emulated/zones/us-central1-a/autoscalers?autoscaler=web", `{"autoscalingPolicy":{"mode":"ON","minNumReplicas":3,"cpuUtilization":null}}`)
 	f.Add("GET", "/compute/v1/projects/emulated/zones/us-central1-a/instances?filter=name=web-1", ``)
 	f.Add("GET", "/compute/v1/projects/emulated/regions/us-central1", ``)
+	f.Add("POST", "/compute/v1/projects/emulated/global/instanceTemplates", `{"name":"web-2","properties":{"machineType":"e2-small","metadata":{"items":[null,{"key":"user-data"}]}}}`)
+	f.Add("DELETE", "/compute/v1/projects/emulated/zones/us-central1-a/instances/web-1", ``)
 	f.Add("POST", "/token", `assertion=a.b.c`)
 	f.Fuzz(func(t *testing.T, method, uri, body string) {
 		if len(method+uri+body) > 4096 || !strings.HasPrefix(uri, "/") || strings.HasSuffix(uri, "/wait") {

@@ -46,6 +46,28 @@ func (c *Compute) getInstance(r *http.Request) (any, error) {
 	return nil, notFound("projects/" + c.o.Project + "/zones/" + zone + "/instances/" + name)
 }
 
+// deleteInstance deletes one behind its group's back, whose target stays: the group
+// makes it again unless it is to do nothing on failures.
+func (c *Compute) deleteInstance(r *http.Request) (any, error) {
+	zone, name := r.PathValue("place"), r.PathValue("instance")
+	v := c.vmIn(zone, name)
+	what := "projects/" + c.o.Project + "/zones/" + zone + "/instances/" + name
+	if v == nil {
+		return nil, notFound(what)
+	}
+	check := func() error {
+		if c.w.befalls("pending_event", subject(r)) {
+			return notReady(what)
+		}
+		return nil
+	}
+	o := operation{kind: "delete", target: c.instanceLink(zone, name), targetID: v.id, in: placeOf(r), apply: func() *failure {
+		c.end(v)
+		return nil
+	}}
+	return c.operate(r, o, check)
+}
+
 // listInstances lists a zone's, by name.
 func (c *Compute) listInstances(r *http.Request) (any, error) {
 	keep, err := parseFilter(r.URL.Query().Get("filter"))

@@ -90,9 +90,10 @@ func (c *Compute) showOperation(o *operation) *compute.Operation {
 		TargetLink: o.target, TargetId: o.targetID, User: "flyball@" + c.o.Project + ".iam.gserviceaccount.com",
 		InsertTime: stamp(o.born), SelfLink: c.link(o.in.String(), "operations", o.name()), ClientOperationId: o.requestID,
 	}
-	if o.in.kind == "zones" {
+	switch o.in.kind {
+	case "zones":
 		out.Zone = c.link(o.in.String())
-	} else {
+	case "regions":
 		out.Region = c.link(o.in.String())
 	}
 	if out.Status != "PENDING" {

@@ -43,7 +43,7 @@ func (c *Compute) actOnGroup(r *http.Request) (any, error) {
 		return nil, notFound(r.URL.Path)
 	}
 	if c.w.befalls("pending_event", subject(r)) {
-		return nil, &computeError{http.StatusBadRequest, "resourceNotReady", fmt.Sprintf("The resource '%s' is not ready", strings.TrimPrefix(g.link(), "https://www.googleapis.com/compute/v1/"))}
+		return nil, notReady(strings.TrimPrefix(g.link(), "https://www.googleapis.com/compute/v1/"))
 	}
 	return act(r)
 }

@@ -55,7 +55,16 @@ most so often, and only of requests, or of machines' names, that begin so.
 ` + faultList() + `
 
 A machine is destroyed behind Flyball's back, on both clouds, with
-  curl -X DELETE http://127.0.0.1:8181/emulator/machines/web-1`,
+  curl -X DELETE http://127.0.0.1:8181/emulator/machines/web-1
+
+A new template for "flyball pool roll web" is, on gce, made and given to the group with
+  api=http://127.0.0.1:8181/compute/v1/projects/emulated
+  curl -H 'Authorization: Bearer any' $api/global/instanceTemplates \
+    -d '{"name": "web-v2", "properties": {"machineType": "e2-medium"}}'
+  curl -H 'Authorization: Bearer any' \
+    $api/zones/us-central1-a/instanceGroupManagers/web/setInstanceTemplate \
+    -d '{"instanceTemplate": "global/instanceTemplates/web-v2"}'
+On digitalocean, write another image or size into flyball.yaml.`,
 		ValidArgs: []string{"digitalocean", "gce"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			faults, err := e.planted()

@@ -119,10 +119,11 @@ also where the pool is at its max; when it is ready, warmed up and gets requests
 the oldest member of an older template is taken out of rotation, drains and ends.
 
 A roll ends by itself when all are replaced. It stops by itself, and says why,
-when a new member is not ready within 15 minutes, when two new members turn
-unhealthy, when many members do at once, when a signal rises above its band, when
-a hold forbids growth and when the provider has no room for one more. What was
-replaced stays. Meanwhile the pool is scaled as ever.`,
+when a new member is not ready within 15 minutes, when five in a row cannot be
+made, when two new members turn unhealthy, when many members do at once, when a
+signal rises above its band and when a hold forbids growth. Where the provider
+has no room for one more it waits. What was replaced stays. Meanwhile the pool is
+scaled as ever.`,
 		Example:           "  flyball pool roll web --reason 'image of November'\n  flyball pool roll web --stop",
 		ValidArgsFunction: o.completePool,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -51,9 +52,37 @@ that of the pool; with a decision's ID, as "flyball decisions" lists them, that 
 			if len(args) > 0 {
 				answer = all[0]
 			}
-			return o.show(cmd.OutOrStdout(), answer, func(w sheet) error { return printTold(w, args, all) })
+			return o.show(cmd.OutOrStdout(), answer, func(w sheet) error {
+				if err := printTold(w, args, all); err != nil {
+					return err
+				}
+				return printUnjudged(cmd.Context(), w, c, args)
+			})
 		},
 	}, cobra.MaximumNArgs(1))
+}
+
+// printUnjudged says which of the pools that were told cannot be judged now, so that what
+// was told is of the past.
+func printUnjudged(ctx context.Context, w sheet, c *client, args []string) error {
+	if len(args) > 0 && decisionID.MatchString(args[0]) {
+		return nil
+	}
+	var st scaler.Status
+	if err := c.get(ctx, "/status", &st); err != nil {
+		return err
+	}
+	for _, p := range st.Pools {
+		if p.Failing == "" || len(args) > 0 && p.Name != args[0] {
+			continue
+		}
+		when := "was never judged, and cannot be now: "
+		if !p.Judged.IsZero() {
+			when = "was judged " + span(st.Now.Sub(p.Judged)) + " ago last, and cannot be judged now: "
+		}
+		fmt.Fprintln(w, "\n"+w.whole("pool "+p.Name+" "+when+printable(p.Failing)))
+	}
+	return nil
 }
 
 // explained lists what has to be asked for.

@@ -114,6 +114,14 @@ func status() scaler.Status {
 	}
 }
 
+// unjudged is a service that cannot judge its pool any more.
+func unjudged() scaler.Status {
+	st := status()
+	st.Pools[1].Failing = "look at pool web: list Droplets: ask https://api.digitalocean.com: connection refused"
+	st.Pools[1].Judged = clientNow.Add(-4 * time.Minute)
+	return st
+}
+
 func told() journal.Told {
 	s := journal.Step{ID: "s1", Target: "pool/web", Verb: journal.Grow, Names: []string{"web-4"}, To: 4}
 	return journal.Told{Decision: decision(), Exact: true, Steps: []journal.StepTold{
@@ -187,6 +195,7 @@ func TestCommandsPrintWhatTheServiceAnswers(t *testing.T) {
 		"status_elastic_troubled":    {"status", map[string]any{"GET /status": supplying(troubled)}},
 		"status_elastic_foreign":     {"status", map[string]any{"GET /status": supplying(foreigners)}},
 		"explain":                    {"explain", map[string]any{"GET /status": status(), "GET /pools/web/explain": told()}},
+		"explain_unjudged":           {"explain web", map[string]any{"GET /status": unjudged(), "GET /pools/web/explain": told()}},
 		"explain_none":               {"explain", map[string]any{"GET /status": scaler.Status{}}},
 		"explain_id":                 {"explain web-20261120T100014Z", map[string]any{"GET /decisions/web-20261120T100014Z": nearest}},
 		"explain_json":               {"explain web --json", map[string]any{"GET /pools/web/explain": nearest}},

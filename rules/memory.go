@@ -196,7 +196,7 @@ func (m *Memory) Ended(dir Direction, failure string, now time.Time) {
 		return
 	}
 	count := m.Failed[dir].Count + 1
-	put(&m.Failed, dir, Failure{Count: count, At: now, Until: now.Add(backoff(count)), Why: brief(failure)})
+	put(&m.Failed, dir, Failure{Count: count, At: now, Until: now.Add(backoff(count)), Why: brief(failure, mostWhy)})
 }
 
 // capacity is the direction of growth that failed for want of capacity.
@@ -222,19 +222,28 @@ func (m *Memory) Lacked(failure string, now time.Time) {
 		f.Count = 0
 	}
 	f.Count++
-	f.At, f.Until, f.Why = now, now.Add(min(firstLack<<min(f.Count-1, 10), mostLack)), brief(failure)
+	f.At, f.Until, f.Why = now, now.Add(min(firstLack<<min(f.Count-1, 10), mostLack)), brief(failure, mostWhy)
 	put(&m.Failed, capacity, f)
 }
 
 // Lacks reports whether the provider is left alone for want of capacity.
 func (m *Memory) Lacks(now time.Time) bool { return now.Before(m.Failed[capacity].Until) }
 
-// brief is as much of a failure's text as is remembered.
-func brief(s string) string {
-	if len(s) > 200 {
-		s = strings.ToValidUTF8(s[:200], "")
+// So many bytes are remembered of a failure's text, and of a member's note.
+const (
+	mostWhy  = 400
+	mostNote = 200
+)
+
+// brief is a text of at most so many bytes. What is cut off is the middle: it begins with
+// what was tried, and ends with what to do.
+func brief(s string, most int) string {
+	if len(s) <= most {
+		return s
 	}
-	return s
+	const cut = " … "
+	half := (most - len(cut)) / 2
+	return strings.ToValidUTF8(s[:half], "") + cut + strings.ToValidUTF8(s[len(s)-half:], "")
 }
 
 // backoff is how long to wait after a number of failures in a row.

@@ -20,7 +20,7 @@ func NamesOf(ids []MemberID, members []Member) []Named {
 	for _, id := range ids {
 		n := Named{ID: id, Name: string(id)}
 		if i := slices.IndexFunc(members, func(m Member) bool { return m.ID == id }); i >= 0 {
-			n.Name, n.Note = members[i].Name, brief(members[i].Note)
+			n.Name, n.Note = members[i].Name, brief(members[i].Note, mostNote)
 		}
 		out = append(out, n)
 	}

@@ -24,7 +24,7 @@ func (j *judgement) awaitSurge() {
 	case s == nil && ro.Surge != "":
 		ro.Missed++
 		if i := slices.IndexFunc(j.in.Members, func(m Member) bool { return m.Name == ro.Surge }); i >= 0 && ro.Said == "" {
-			ro.Said = brief(j.in.Members[i].Note) // it leaves, and not by us
+			ro.Said = brief(j.in.Members[i].Note, mostNote) // it leaves, and not by us
 		}
 		ro.Surge = ""
 	}

@@ -39,6 +39,9 @@ type loop struct {
 	counted bool           // the traffic told of open requests at the last look
 	met     bool           // the traffic was told of all members since the start
 
+	complaint  string // the last error of judging that was logged; "" once it is judged again
+	complained time.Time
+
 	mu     sync.Mutex
 	status PoolStatus
 }
@@ -66,14 +69,33 @@ func (l *loop) run(ctx context.Context) {
 		}
 		now := time.Now().UTC().Truncate(time.Millisecond)
 		err := l.turn(ctx, now)
-		if err != nil && ctx.Err() == nil {
-			l.log.Error("pool could not be judged", "pool", l.name, "err", err)
-			l.s.metrics.failures.WithLabelValues(l.name).Inc()
+		if ctx.Err() == nil {
+			l.complain(err, now)
 		}
 		if !rest(ctx, soonest-time.Since(now)) {
 			return
 		}
 		timer.Reset(l.pause(err))
+	}
+}
+
+// sameAgain is how long one complaint stands in the log for all that say the same.
+const sameAgain = time.Minute
+
+// complain logs that the pool could not be judged, once a minute while the reason is the
+// same, and that it can be again.
+func (l *loop) complain(err error, now time.Time) {
+	if err == nil {
+		if l.complaint != "" {
+			l.log.Info("pool is judged again", "pool", l.name)
+		}
+		l.complaint = ""
+		return
+	}
+	l.s.metrics.failures.WithLabelValues(l.name).Inc()
+	if err.Error() != l.complaint || now.Sub(l.complained) >= sameAgain {
+		l.log.Error("pool could not be judged", "pool", l.name, "err", err)
+		l.complaint, l.complained = err.Error(), now
 	}
 }
 

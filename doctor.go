@@ -41,7 +41,7 @@ Nothing is changed.`,
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "ok    configuration and rules")
 			supplied := examine(cmd.Context(), cmd.OutOrStdout(), c)
-			pools := examinePools(cmd.Context(), cmd.OutOrStdout(), c, set)
+			pools := examinePools(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), c, set)
 			if errors.Is(supplied, errUnwell) && pools != nil {
 				return pools
 			}

@@ -16,8 +16,10 @@ import (
 
 // examinePools asks what each pool depends on, and prints what is found; it fails if
 // anything is not as it should be. A pool is to have as many members as its rule's max.
-func examinePools(ctx context.Context, w io.Writer, c Config, set *source.Set) error {
-	env := pool.Env{DataDir: c.Data, Log: slog.New(slog.DiscardHandler)}
+// What the programs of pools say to people goes to words.
+func examinePools(ctx context.Context, w, words io.Writer, c Config, set *source.Set) error {
+	quiet := slog.New(slog.DiscardHandler)
+	env := pool.Env{DataDir: c.Data, Log: quiet}
 	env.Accounts = pool.NewAccounts(env)
 	most := map[string]int{}
 	for _, r := range set.Scale {
@@ -25,6 +27,9 @@ func examinePools(ctx context.Context, w io.Writer, c Config, set *source.Set) e
 	}
 	var found error
 	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
+		if env.Log = quiet; c.Pools[name].Exec != nil {
+			env.Log = slog.New(slog.NewTextHandler(words, nil))
+		}
 		p, err := pool.New(name, c.Pools[name], env)
 		if err != nil {
 			return fmt.Errorf("make pool %s: %w", name, err)

@@ -52,3 +52,21 @@ func TestTheDoctorAsksTheCloudsOfPools(t *testing.T) {
 		})
 	}
 }
+
+func TestTheDoctorShowsWhatAPoolsProgramSays(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "flyball.yaml")
+	for name, text := range map[string]string{
+		file:                           "pools: {web: {exec: {command: [./cloud.sh]}}}\n",
+		filepath.Join(dir, "cloud.sh"): "#!/bin/sh\necho 'quota exceeded, call Bob' >&2\nexit 3\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out, said strings.Builder
+	code := run(t.Context(), []string{"doctor", "--config", file}, stdio{nil, &out, &said, os.Getenv})
+	if code != 1 || !strings.Contains(out.String(), "exit status 3") || !strings.Contains(said.String(), "call Bob") {
+		t.Errorf("exit code %d; it prints\n%s\nand says\n%s", code, out.String(), said.String())
+	}
+}

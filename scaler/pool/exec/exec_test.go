@@ -233,6 +233,13 @@ func TestPreflightFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestAPreflightSaysHowToRunTheProgramByHandAndTellsNoValue(t *testing.T) {
+	p := script(t, "exit 1", func(c *Config, _ *Env) { c.Env = map[string]string{"TYPE": "cx22", "IMAGE": "app-7"} })
+	if h := p.Preflight(t.Context(), 5)[0].Hint; !strings.Contains(h, `{"verb": "look", "pool": "web"}' | IMAGE=... TYPE=... sh -c`) {
+		t.Errorf("the hint is %s", h)
+	}
+}
+
 func FuzzAnswer(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `{"error": "x", "no_capacity": true, "retry_after": 1e9}`, `{"terms": {"names": true, "price": 1e-3, "currency": "EUR"}}`,

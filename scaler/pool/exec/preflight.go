@@ -3,6 +3,9 @@ package exec
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"flyball/rules"
@@ -16,7 +19,7 @@ func (p *Pool) Preflight(ctx context.Context, most int) []rules.Finding {
 	if err != nil {
 		return []rules.Finding{{
 			What: "program", Text: err.Error(),
-			Hint: fmt.Sprintf(`run it by hand: echo '{"verb": "look", "pool": %q}' | %s`, p.name, p.cfg.Command[0]),
+			Hint: fmt.Sprintf(`run it by hand: echo '{"verb": "look", "pool": %q}' | %s`, p.name, p.byHand()),
 		}}
 	}
 	took := time.Since(begun).Round(time.Millisecond)
@@ -39,4 +42,14 @@ func (p *Pool) Preflight(ctx context.Context, most int) []rules.Finding {
 		})
 	}
 	return out
+}
+
+// byHand is the command as one writes it in a shell; what the environment's values are
+// stands in the configuration.
+func (p *Pool) byHand() string {
+	words := slices.Sorted(maps.Keys(p.cfg.Env))
+	for i, name := range words {
+		words[i] = name + "=..."
+	}
+	return strings.Join(append(words, p.cfg.Command...), " ")
 }

@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -171,7 +174,7 @@ func (p *Pool) explain(what string, err error) error {
 	var api *googleapi.Error
 	var who *credentialsError
 	switch {
-	case errors.As(err, &who):
+	case errors.As(err, &who) && !p.isUnreached(err):
 		return fmt.Errorf("%s: %w: write credentials_file, or give this machine a service account", what, who)
 	case errors.Is(err, errPartial):
 		return fmt.Errorf("%s: %w", what, err)
@@ -193,6 +196,19 @@ func (p *Pool) explain(what string, err error) error {
 	default:
 		return fmt.Errorf("%s: %w", what, why)
 	}
+}
+
+// isUnreached reports whether nobody answered at all. Who has a key and gets no token for
+// it has not reached Google; who has none and asks the machine has no credentials.
+func (p *Pool) isUnreached(err error) bool {
+	var who *credentialsError
+	var line *net.OpError
+	var asked *url.Error
+	var said *googleapi.Error
+	if errors.As(err, &who) {
+		return p.cfg.CredentialsFile != "" && (errors.As(err, &line) || errors.Is(err, io.EOF))
+	}
+	return errors.As(err, &asked) && !errors.As(err, &said)
 }
 
 // answered is a refusal of the API's as an error without what the client adds to it.

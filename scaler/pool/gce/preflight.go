@@ -44,6 +44,8 @@ func (p *Pool) unreached(err error) rules.Finding {
 	var who *credentialsError
 	f := rules.Finding{What: "group", Text: err.Error(), Hint: "see that project, zone or region, and group are written as Google shows them"}
 	switch {
+	case p.isUnreached(err):
+		f.What, f.Hint = "API", "see whether this machine may reach it, and that endpoint is right"
 	case errors.As(err, &who):
 		f.What, f.Hint = "credentials", "write credentials_file with a service account's JSON key, or give this machine a service account"
 	case errors.Is(err, errThrottled):

@@ -65,6 +65,7 @@ func TestPreflightFindsEachMisconfiguration(t *testing.T) {
 			name: "no key", change: func(c *Config) { c.Endpoint, c.CredentialsFile = "https://compute.test", "/nowhere/key.json" },
 			what: "credentials", hint: "service account's JSON key",
 		},
+		{name: "nobody answers", spoil: func(c *cloud) { c.world.Plant(emulate.Fault{Name: "lost_before"}) }, what: "API", hint: "may reach it"},
 		{name: "no requests left", spoil: func(c *cloud) { c.world.Plant(emulate.Fault{Name: "too_many"}) }, what: "requests", hint: "in a minute"},
 		{
 			name:  "an autoscaler that fights",

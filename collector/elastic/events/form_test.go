@@ -87,7 +87,7 @@ func lived(t *testing.T) (*journal.Journal, []string) {
 		d.Size, d.To, d.Verdict, d.Reason, d.Signal = 4, 4, rules.Keep, rules.MissingData, "requests"
 		d.Signals[0] = rules.Judged{Name: "requests", Wants: 4, Reason: rules.MissingData, Because: "no data"}
 	})
-	seq, err = j.Begin(journal.Step{ID: "web-m2", Target: "pool/web", Verb: journal.Swap, To: 4, Names: []string{"web-5"}, Victims: []rules.MemberID{"c0ffee"}, Decision: "web-20261120T100019.250Z", Reason: rules.Replacing}, nil)
+	seq, err = j.Begin(journal.Step{ID: "web-m2", Target: "pool/web", Verb: journal.Swap, To: 4, Names: []string{"web-5"}, Victims: []rules.MemberID{"c0ffee"}, Named: []rules.Named{{ID: "c0ffee", Name: "web-2"}}, Decision: "web-20261120T100019.250Z", Reason: rules.Replacing}, nil)
 	ok(t, err)
 	ok(t, j.End(seq, journal.Outcome{Err: "quota of 4 droplets is used up", Took: "310ms", Resumed: true}))
 	ok(t, j.SetOrder("pool/web", journal.FloorOrder, &rules.Order{By: "alice", Why: "sale", Size: 5, Until: epoch.Add(2 * time.Hour)}, epoch))

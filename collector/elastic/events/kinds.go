@@ -74,7 +74,7 @@ func (p *past) tellDecision(e journal.Entry) ([]Field, error) {
 		{"rule.name", d.Pool},
 		{"rule.id", d.Rule},
 		{"labels.commit", d.Commit},
-		{"related.hosts", texts(d.Victims)},
+		{"related.hosts", hosts(d.Victims, d.Named)},
 		{"trace.id", d.ID},
 		{"flyball.size", d.Size},
 		{"flyball.wants", d.Wants},
@@ -143,7 +143,7 @@ func stepFields(e journal.Entry, s journal.Step) []Field {
 		{"event.reason", string(s.Reason)},
 		{"rule.name", poolOf(e)},
 		{"trace.id", s.Decision},
-		{"related.hosts", append(append([]string{}, s.Names...), texts(s.Victims)...)},
+		{"related.hosts", append(append([]string{}, s.Names...), hosts(s.Victims, s.Named)...)},
 	}
 }
 
@@ -154,7 +154,7 @@ func deed(s journal.Step) string {
 	}
 	words := []string{string(s.Verb)}
 	if len(s.Victims) > 0 {
-		words = append(words, strings.Join(texts(s.Victims), ", "))
+		words = append(words, strings.Join(s.Going(), ", "))
 	}
 	if len(s.Victims) > 0 && len(s.Names) > 0 {
 		words = append(words, "by")
@@ -166,6 +166,17 @@ func deed(s journal.Step) string {
 		words = append(words, fmt.Sprintf("to %d", s.To))
 	}
 	return strings.Join(words, " ")
+}
+
+// hosts are members by their provider's IDs, and by the names that differ.
+func hosts(ids []rules.MemberID, named []rules.Named) []string {
+	out := texts(ids)
+	for _, n := range named {
+		if !slices.Contains(out, n.Name) {
+			out = append(out, n.Name)
+		}
+	}
+	return out
 }
 
 func tellOrder(e journal.Entry) ([]Field, error) {

@@ -21,7 +21,6 @@ func TestTheDemoWithContainersLosesNoRequest(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes three minutes")
 	}
-	t.Parallel() // beside the other demo: both wait most of the time
 	if _, err := exec.LookPath("haproxy"); err != nil && os.Getenv("CI") != "true" {
 		t.Skip("HAProxy is missing: it comes with the Debian package haproxy")
 	}
@@ -46,7 +45,6 @@ func TestTheDemoByWayOfElasticsearchHoldsWhileItIsAwayAndGoesOn(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes three minutes")
 	}
-	t.Parallel() // beside the other demo: both wait most of the time
 	es := testservers.StartElasticsearch(t)
 	told := playDemo(t, 4*time.Minute, "--elasticsearch", es.URL())
 	if told.Requests < 3000 || told.Failed > 0 || told.Max < 3 || told.End != 1 || told.Kills != 1 {

@@ -51,7 +51,7 @@ func byElastic() script {
 			{"RISE", 10, 50, 30 * time.Second},
 			{"HOLD", 50, 50, 30 * time.Second},
 			{"FALL", 50, 10, 5 * time.Second},
-			{"CALM", 10, 10, 50 * time.Second},
+			{"CALM", 10, 10, 70 * time.Second}, // it may take half a minute until enough is heard again
 		},
 		kill:    60 * time.Second,
 		cut:     73 * time.Second,

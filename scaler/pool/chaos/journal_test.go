@@ -120,6 +120,23 @@ func (j *ledger) SetOrder(target, _ string, o *rules.Order, at time.Time) error 
 	return nil
 }
 
+// leavers are those whose place others take in a step that is under way: as it ends they
+// are draining.
+func (j *ledger) leavers() map[string]bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	out := map[string]bool{}
+	for _, e := range j.open {
+		var s journal.Step
+		if json.Unmarshal(e.Body, &s) == nil && s.Verb == journal.Swap {
+			for _, v := range s.Victims {
+				out[string(v)] = true
+			}
+		}
+	}
+	return out
+}
+
 // tick is the last one that was kept.
 func (j *ledger) tick() journal.Tick {
 	j.mu.Lock()

@@ -61,7 +61,7 @@ func (w *world) capacity() []string {
 		w.t.Fatal(err)
 	}
 	out := map[string]bool{}
-	drains := map[string]bool{}
+	drains := w.ledger.leavers()
 	w.mu.Lock()
 	for _, x := range w.seen {
 		if _, is := m.DrainingSince(x.ID); is || w.doomed[x.ID] || x.State == rules.Dead || x.State == rules.Leaving {
@@ -87,6 +87,7 @@ func (w *world) capacity() []string {
 
 // hold holds the world against the bounds.
 func (w *world) hold() {
+	w.notice()
 	if names := w.capacity(); len(names) > w.rule.Max {
 		w.fail("%d members, at most %d: %s", len(names), w.rule.Max, strings.Join(names, " "))
 	}
@@ -94,6 +95,16 @@ func (w *world) hold() {
 	if n := len(encode(m)); n > 4096 {
 		w.fail("the memory has %d bytes", n)
 	}
+}
+
+// notice takes down when a list began to lie: a fault befalls later than it was planted.
+func (w *world) notice() {
+	lies := w.cloud.world.Befallen("list_lag") + w.cloud.world.Befallen("partial_list")
+	w.set(func() {
+		if lies != w.lies {
+			w.lies, w.broken = lies, time.Now()
+		}
+	})
 }
 
 // mayWipe says whether the data folder is lost now: not while lists lie, since then

@@ -43,6 +43,7 @@ type world struct {
 	terms    rules.Terms
 	failing  error                   // the last look's
 	broken   time.Time               // when others last did something to the machines, or lists may have lied
+	lies     int                     // how often lists were made to lie so far
 	doomed   map[rules.MemberID]bool // were in rotation no more when the data folder was lost
 	faults   []string                // what is wrong, as found
 }

@@ -49,7 +49,7 @@ func watchHeap() *heap {
 			select {
 			case <-h.stop:
 				return
-			case <-time.After(200 * time.Millisecond): // each look is a collection of all garbage
+			case <-time.After(50 * time.Millisecond):
 			}
 		}
 	}()
@@ -133,7 +133,7 @@ func TestAfterSixHoursWithoutElasticsearchEachSampleIsThereOnceAndMemoryIsBounde
 	grown := map[time.Duration]uint64{}
 	for _, away := range []time.Duration{time.Hour, 6 * time.Hour} {
 		t.Run(away.String(), func(t *testing.T) {
-			grown[away] = outage(t, es, away, time.Minute, 30, 100)
+			grown[away] = outage(t, es, away, time.Minute, 40, 100)
 			if grown[away] > mostHeap {
 				t.Errorf("the heap grew by %d MB", grown[away]>>20)
 			}

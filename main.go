@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -76,5 +77,17 @@ reached, 4 the service refused.`,
 	}
 	root.AddCommand(elasticCommand(io), emulateCommand(io))
 	root.AddCommand(clientCommands(io.getenv)...)
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		usageOf(help, helpTopic)
+	}
 	return root
+}
+
+// helpTopic refuses to explain what is no command.
+func helpTopic(help *cobra.Command, args []string) error {
+	if _, rest, err := help.Root().Find(args); err != nil || len(rest) > 0 {
+		return fmt.Errorf("there is no command %q: flyball help lists them", strings.Join(args, " "))
+	}
+	return nil
 }

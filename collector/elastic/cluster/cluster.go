@@ -101,6 +101,9 @@ func New(c Config, o Options) (*Cluster, error) {
 	k.health.status.URLs = c.shown()
 	if k.grave.dir = o.Dir; o.Dir != "" {
 		k.health.status.Letters = lettersOf(o.Dir)
+		if size, err := k.grave.size(); err == nil { // of an earlier run of the program
+			o.Metrics.letters.Set(float64(size))
+		}
 	}
 	return k, nil
 }

@@ -293,6 +293,20 @@ func TestDeadLettersAreCountedAndTheNewestIsTold(t *testing.T) {
 	}
 }
 
+func TestDeadLettersOfAnEarlierRunAreMeasured(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, graveName), []byte("{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := NewMetrics(nil)
+	if _, err := New(Config{URLs: []string{"http://127.0.0.1:1"}}, Options{Dir: dir, Metrics: m}); err != nil {
+		t.Fatal(err)
+	}
+	if got := testutil.ToFloat64(m.letters); got != 3 {
+		t.Errorf("%g bytes, want 3", got)
+	}
+}
+
 func TestDeadLettersThatCannotBeKeptAreAnError(t *testing.T) {
 	c := reach(t, time.Second, "http://127.0.0.1:1")
 	docs, why := []Document{{Stream: "logs-a-b", Body: []byte("{}")}}, []Refusal{{Status: 400}}

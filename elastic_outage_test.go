@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -202,24 +203,47 @@ func (s *steady) lag() float64 {
 	return st.Elasticsearch.Samples.Lag
 }
 
-// like wants a stretch to be lived through as a calm one: what is promised, or twice
-// what the calm one had if the machine was too busy for that.
-func (p pulse) like(t *testing.T, calm pulse) {
-	t.Helper()
+// unlike says what a stretch lacked beside a calm one: what is promised, or twice what
+// the calm one had if the machine was too busy for that.
+func (p pulse) unlike(calm pulse) (all []string) {
+	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if p.targets != calm.targets || p.missed > calm.missed+1 {
-		t.Errorf("%d of %d targets, and %d scrapes missed", p.targets, calm.targets, p.missed)
+		say("%d of %d targets, and %d scrapes missed", p.targets, calm.targets, p.missed)
 	}
 	if most := max(1500*time.Millisecond, 2*calm.longest); p.longest > most {
-		t.Errorf("%s between two scrapes, want at most %s", p.longest, most)
+		say("%s between two scrapes, want at most %s", p.longest, most)
 	}
 	if most := max(0.128, 4*calm.judgement); p.judgement > most {
-		t.Errorf("judgements took up to %g s, want at most %g s", p.judgement, most)
+		say("judgements took up to %g s, want at most %g s", p.judgement, most)
 	}
 	if least := 0.8 * calm.judged / calm.seconds * p.seconds; p.judged < least {
-		t.Errorf("%.0f judgements, want %.0f", p.judged, least)
+		say("%.0f judgements, want %.0f", p.judged, least)
 	}
+	return all
 }
 
+// through lives through a stretch without Elasticsearch and through the one in which it
+// is supplied again, and says what they lacked beside a calm one.
+func (s *steady) through(away, back func(), calm pulse) []string {
+	s.t.Helper()
+	const long = 10 * time.Second
+	away()
+	p := s.pulse(long)
+	lag := s.lag()
+	back()
+	again := s.pulse(long)
+	s.t.Logf("away: %s; %.0f s behind", p, lag)
+	s.t.Logf("supplied again: %s", again)
+	if lag < long.Seconds()-1 {
+		s.t.Fatalf("it was only %.1f s behind", lag)
+	}
+	s.until("all is sent", 3*time.Minute, func() bool { return s.lag() < 10 })
+	return append(p.unlike(calm), again.unlike(calm)...)
+}
+
+// A machine that has other work, too, may be late by itself, once. What comes of
+// Elasticsearch being away comes each time, so that a stretch that was unlike a calm one
+// is lived through again.
 func TestScrapesAndDecisionsStaySteadyWhileElasticsearchIsAwayAndIsSuppliedAgain(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes two minutes")
@@ -227,32 +251,29 @@ func TestScrapesAndDecisionsStaySteadyWhileElasticsearchIsAwayAndIsSuppliedAgain
 	s := newSteady(t)
 	s.start()
 	s.until("two members, and all is sent", 2*time.Minute, func() bool { return s.ready() == 2 && s.lag() < 10 })
-	const long = 10 * time.Second
-	calm := s.pulse(long)
+	calm := s.pulse(10 * time.Second)
 	t.Logf("calm: %s", calm)
 	if calm.targets < 6 || calm.judged < 5 {
 		t.Fatalf("%d targets, %.0f judgements", calm.targets, calm.judged)
 	}
 	for _, c := range []struct {
-		name     string
-		away, be func()
+		name       string
+		away, back func()
 	}{
 		{"frozen", func() { s.es.Freeze(t) }, func() { s.es.Thaw(t) }},
 		{"cut off", s.line.Cut, func() { s.line.Restore(t) }},
 		{"answering 429", func() { s.busy.Store(true) }, func() { s.busy.Store(false) }},
 	} {
-		c.away()
-		p := s.pulse(long)
-		lag := s.lag()
-		c.be()
-		t.Logf("%s: %s; %.0f s behind", c.name, p, lag)
-		p.like(t, calm)
-		if lag < long.Seconds()-1 {
-			t.Errorf("%s: it was only %.1f s behind", c.name, lag)
+		t.Log(c.name)
+		for try := 1; ; try++ {
+			lacks := s.through(c.away, c.back, calm)
+			if len(lacks) == 0 {
+				break
+			}
+			if try == 3 {
+				t.Fatalf("%s, for the third time: %s", c.name, strings.Join(lacks, "; "))
+			}
+			t.Logf("not like a calm one, so it is tried again: %s", strings.Join(lacks, "; "))
 		}
-		again := s.pulse(long)
-		t.Logf("supplied again: %s", again)
-		again.like(t, calm)
-		s.until("all is sent", 3*time.Minute, func() bool { return s.lag() < 10 })
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"flyball/rules"
 )
 
-// The question to the machine which it is is bounded, and repeated only so often: the network may not be up
-// yet, and the machine may be busy.
+// The question to the machine's metadata is bounded, and asked again only so often: the
+// network may not be up yet, and the machine may be busy.
 const (
 	selfTime  = time.Second
 	selfAgain = time.Minute

@@ -56,13 +56,13 @@ func importTable() map[string][]string {
 		"scaler/journal":    {"rules"},
 		"scaler/traffic":    {"rules", "scaler", "collector/haproxy"},
 		"scaler/pool":       {"rules", "scaler", "scaler/journal", "scaler/traffic", "scaler/pool/*"},
-		"scaler/pool/*":     {"rules", "scaler", "scaler/journal", "collector/container"},
+		"scaler/pool/*":     {"rules", "scaler", "scaler/journal", "scaler/pool/transport", "collector/container"},
 		"scaler/pool/chaos": {"rules", "scaler", "scaler/journal", "scaler/traffic", "scaler/pool", "scaler/pool/*"},
 		"scaler/failover":   {"rules", "scaler/journal", "collector/postgres", "collector/haproxy"},
 		"alerting":          {"rules", "scaler/journal"},
 		"dashboards":        {"rules", "scaler/journal"},
 		"deploy/tools/live": {"rules", "scaler/journal", "scaler/pool", "scaler/pool/*"},
-		"deploy/demo":       {"rules", "scaler", "scaler/journal", "collector/container"},
+		"deploy/demo":       {"rules", "scaler", "scaler/journal", "scaler/pool/transport", "collector/container"},
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/digitalocean/godo"
+
+	"flyball/scaler/pool/transport"
 )
 
 // requestTime bounds one request.
@@ -22,7 +24,7 @@ type Options struct {
 	Metrics   *Metrics          // nil: nothing is counted
 	Log       *slog.Logger      // default: discards
 	Now       func() time.Time  // default: time.Now
-	Transport http.RoundTripper // what carries requests; default: one like [http.DefaultTransport]
+	Transport http.RoundTripper // what carries requests; default: [transport.New]
 }
 
 // Accounts are shared by all pools of a program, so that those of one token share
@@ -45,22 +47,9 @@ func NewAccounts(o Options) *Accounts {
 		o.Now = time.Now
 	}
 	if o.Transport == nil {
-		o.Transport = newTransport()
+		o.Transport = transport.New()
 	}
 	return &Accounts{o: o, all: map[[2]string]*account{}}
-}
-
-// newTransport returns a transport with connections of its own. One on which nothing was
-// heard for half a minute is asked for a sign of life, and given up without: otherwise one
-// that a firewall forgot would take every request for as long as TCP sends anew.
-func newTransport() http.RoundTripper {
-	t, is := http.DefaultTransport.(*http.Transport)
-	if !is {
-		return http.DefaultTransport
-	}
-	t = t.Clone()
-	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 10 * time.Second}
-	return t
 }
 
 // of returns the account that c names, the same for all who name it.

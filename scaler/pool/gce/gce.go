@@ -35,6 +35,7 @@ import (
 	"flyball/rules"
 	"flyball/scaler"
 	"flyball/scaler/journal"
+	"flyball/scaler/pool/transport"
 )
 
 var _ scaler.Pool = (*Pool)(nil)
@@ -90,7 +91,7 @@ func New(name string, c Config, env Env) (*Pool, error) {
 	c = c.withDefaults()
 	base, metadata := env.Transport, env.Transport
 	if base == nil {
-		base, metadata = newTransport(), &http.Transport{DisableKeepAlives: true}
+		base, metadata = transport.New(), &http.Transport{DisableKeepAlives: true}
 	}
 	if env.Metrics != nil {
 		env.Metrics.begin(name)

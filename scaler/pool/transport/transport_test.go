@@ -1,4 +1,4 @@
-package gce
+package transport
 
 import (
 	"context"
@@ -79,7 +79,7 @@ func TestAConnectionThatFallsSilentIsGivenUpWithinAMinute(t *testing.T) {
 		srv.Listener, srv.EnableHTTP2 = w, true
 		srv.StartTLS()
 		defer srv.Close()
-		tr := newTransport()
+		tr := New()
 		tr.DialContext, tr.TLSClientConfig = w.dial, srv.Client().Transport.(*http.Transport).TLSClientConfig
 		defer tr.CloseIdleConnections()
 		ask := func() error {

@@ -1,4 +1,5 @@
-package gce
+// Package transport carries requests to clouds' APIs.
+package transport
 
 import (
 	"net/http"
@@ -14,8 +15,9 @@ const (
 	signOfLife = 10 * time.Second
 )
 
-// newTransport returns a transport like the default one, with connections of its own.
-func newTransport() *http.Transport {
+// New returns a transport like [http.DefaultTransport], with connections of its own, none
+// of which is used for longer than a minute after it fell silent.
+func New() *http.Transport {
 	t, is := http.DefaultTransport.(*http.Transport)
 	if !is {
 		t = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: 90 * time.Second}

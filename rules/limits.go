@@ -97,7 +97,8 @@ func (j *judgement) bound() {
 }
 
 // limitRate lets only so many come or go within a period. What the floor asks
-// for comes at once.
+// for comes at once, and the dead of a pool that is to shrink go at once: to replace
+// them, only to end others later, helps nobody.
 func (j *judgement) limitRate() {
 	switch {
 	case j.wish > j.n:
@@ -106,7 +107,7 @@ func (j *judgement) limitRate() {
 		j.limit(RateLimited, max(min(j.wish, most), min(j.floor, j.wish), j.n), pace(j.r.Out.Limit))
 	case j.wish < j.n:
 		start := j.n + j.changed(j.r.In.Limit.Every, -1)
-		least := start - largest(j.r.In.Limit.LargerOf, start, math.Floor)
+		least := min(start-largest(j.r.In.Limit.LargerOf, start, math.Floor), j.n-len(j.replaceable(j.c.dead))-j.c.owed)
 		j.limit(RateLimited, min(max(j.wish, least), j.n), pace(j.r.In.Limit))
 	}
 }

@@ -35,6 +35,9 @@ func TestTheLawWhereItWasWrong(t *testing.T) {
 	part.Reading.Partial = "a shard is gone"
 	floored := settled(2)
 	floored.Resizes = []Resize{{epoch.Add(-65 * time.Second), 6}} // pool set 8, then resume
+	ago := epoch.Add(-10 * time.Minute)
+	shrunk := settled(7)
+	shrunk.Resizes = []Resize{{epoch.Add(-time.Second), -2}} // as many as may go in a period
 	for _, c := range []struct {
 		name string
 		r    Scale
@@ -51,6 +54,9 @@ func TestTheLawWhereItWasWrong(t *testing.T) {
 		{"the hold that forbids is named", two, Inputs{Members: pool(4), Answers: []Answer{each(epoch, times(4, 1)...)}, Holds: []Answer{folded(epoch, 1, 5), folded(epoch, 1, 6)}}, settled(1), "bbb"},
 		{"doubt does not hide the ceiling", both, Inputs{Members: pool(20), Answers: []Answer{each(epoch, times(20, 1)...), {Err: "no data"}}}, settled(1), "keep 20 at_max"},
 		{"the ceiling that shrinks is named", max6, Inputs{Members: pool(8), Answers: []Answer{each(epoch, times(8, 0.3)...)}}, settled(8), "scale_in 6 at_max"},
+		{"the dead above the ceiling go at once, and are not replaced", max6, Inputs{Members: states(pool(7), ago, Dead), Answers: []Answer{each(epoch, times(6, 0.6)...)}}, shrunk, "scale_in 6 at_max"},
+		{"the dead are replaced below the ceiling alone", max6, Inputs{Members: states(pool(7), ago, Dead, Dead), Answers: []Answer{each(epoch, times(5, 0.72)...)}}, shrunk, "scale_in 6 at_max"},
+		{"the sick above the ceiling go when the rate allows, and are not replaced", max6, Inputs{Members: states(pool(7), ago, Unhealthy), Answers: []Answer{each(epoch, times(6, 0.6)...)}}, shrunk, "keep 7 rate_limited"},
 		{"one that boots for ever blocks no growth", latency(), Inputs{Members: states(pool(5), epoch.Add(-14*time.Minute), Booting), Up: &up, Answers: []Answer{folded(epoch, 4, 30)}}, settled(1), "scale_out"},
 		{"a band does not shrink a pool of the sick", latency(), Inputs{Members: sick, Up: &Reading{}, Answers: []Answer{folded(epoch, 4, 0.01)}}, settled(1), "replace 4"},
 	} {

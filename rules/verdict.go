@@ -74,8 +74,12 @@ func (j *judgement) whyKept() Reason {
 }
 
 // replace asks for the dead to be replaced, or for one member that has been sick
-// for longer than a warm-up. Many that turn sick at once are left alone.
+// for longer than a warm-up. Many that turn sick at once are left alone, and nobody is
+// replaced in a pool that shrinks as soon as its rate allows: the sick go first then.
 func (j *judgement) replace() {
+	if slices.ContainsFunc(j.d.Limits, func(l Applied) bool { return l.Name == RateLimited && l.From < j.n }) {
+		return
+	}
 	victims := ids(j.replaceable(j.c.dead))
 	if len(victims)+j.m.Owed == 0 && !j.c.correlated(j.r.Warmup) {
 		victims = j.sick()

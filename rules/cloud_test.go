@@ -75,19 +75,41 @@ func TestALackOfCapacityWaitsForMinutesAndEverLonger(t *testing.T) {
 		{249, 279}, // 2 h 59 min after
 		{429, 434}, // three hours after: forgotten
 	} {
+		m.settle(nil, Terms{}, at(c.fails))
 		m.Lacked("422: it will exceed your droplet limit", at(c.fails))
 		if got := m.Failed[capacity].Until; !got.Equal(at(c.until)) {
 			t.Errorf("failed at %v min, left alone until %s, want %s", c.fails, clock(got), clock(at(c.until)))
 		}
 	}
-	m.Ended(DirIn, "", at(430))
-	if len(m.Failed) != 1 {
-		t.Error("an end that went well is no capacity")
+}
+
+// Google accepts growth, and finds a minute later that a zone is sold out.
+func TestALackOfCapacityIsOverWhenANewMemberIsReadyAndNotWhenGrowthIsAccepted(t *testing.T) {
+	var m Memory
+	at := func(minutes float64) time.Time { return epoch.Add(time.Duration(minutes * float64(time.Minute))) }
+	until := func(want float64) {
+		t.Helper()
+		if got := m.Failed[capacity].Until; !got.Equal(at(want)) {
+			t.Errorf("left alone until %s, want %s", clock(got), clock(at(want)))
+		}
 	}
-	m.Ended(DirOut, "", at(431))
-	if len(m.Failed) != 0 {
-		t.Error("growth that went well does not end the waiting")
+	m.Lacked("sold out", epoch)
+	until(5)
+	for _, x := range []Member{
+		{ID: "1", Name: "web-1", State: Ready, Born: at(0.1)}, // a part of what was asked for came
+		{ID: "2", Name: "web-2", State: Booting, Born: at(5.1)},
+	} {
+		m.Ended(DirOut, "", at(5.1))
+		m.settle([]Member{x}, Terms{Names: true}, at(5.2))
 	}
+	m.Lacked("sold out", at(6))
+	until(16)
+	m.settle([]Member{{ID: "3", Name: "web-3", State: Ready, Born: at(16.1)}}, Terms{Names: true}, at(17))
+	if len(m.Failed) > 0 {
+		t.Errorf("a member came, and still %+v", m.Failed)
+	}
+	m.Lacked("sold out", at(20))
+	until(25)
 }
 
 func TestALackOfCapacityHoldsUpGrowthOnlyAndSaysItInTheProvidersWords(t *testing.T) {

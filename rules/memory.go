@@ -186,13 +186,11 @@ func (m *Memory) DrainingSince(id MemberID) (time.Time, bool) {
 }
 
 // Ended remembers how the provider took a step in a direction: a failure makes
-// that direction wait, success ends the waiting.
+// that direction wait, success ends the waiting. That growth was accepted is no proof of
+// capacity: a cloud may find only then that it has none.
 func (m *Memory) Ended(dir Direction, failure string, now time.Time) {
 	if failure == "" {
 		delete(m.Failed, dir)
-		if dir == DirOut {
-			delete(m.Failed, capacity)
-		}
 		return
 	}
 	count := m.Failed[dir].Count + 1
@@ -203,8 +201,9 @@ func (m *Memory) Ended(dir Direction, failure string, now time.Time) {
 const capacity Direction = "capacity"
 
 // A provider without capacity is left alone for 5 minutes, twice as long after
-// each further failure, and half an hour at the most; after three hours without
-// one all is forgotten. (Cluster-autoscaler's figures.)
+// each further failure, and half an hour at the most; all is forgotten once a member
+// that was made after the wait is ready, or after three hours without a failure.
+// (Cluster-autoscaler's figures, and its rule.)
 const (
 	firstLack     = 5 * time.Minute
 	mostLack      = 30 * time.Minute
@@ -218,12 +217,18 @@ func (m *Memory) Lacked(failure string, now time.Time) {
 	if now.Before(f.Until) {
 		return
 	}
-	if now.Sub(f.At) >= lackForgotten {
-		f.Count = 0
-	}
 	f.Count++
 	f.At, f.Until, f.Why = now, now.Add(min(firstLack<<min(f.Count-1, 10), mostLack)), brief(failure, mostWhy)
 	put(&m.Failed, capacity, f)
+}
+
+// regain forgets that there was no capacity.
+func (m *Memory) regain(members []Member, now time.Time) {
+	f, lacked := m.Failed[capacity]
+	came := func(x Member) bool { return x.State == Ready && x.Born.After(f.Until) }
+	if lacked && (now.Sub(f.At) >= lackForgotten || slices.ContainsFunc(members, came)) {
+		delete(m.Failed, capacity)
+	}
 }
 
 // Lacks reports whether the provider is left alone for want of capacity.
@@ -262,6 +267,7 @@ func (m *Memory) settle(members []Member, t Terms, now time.Time) {
 	if t.Drift == "" {
 		m.keepDraining(func(id MemberID) bool { return ids[id] })
 	}
+	m.regain(members, now)
 	if !t.Names {
 		m.countIn(members)
 	}

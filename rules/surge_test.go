@@ -70,13 +70,13 @@ func TestARollWaitsForCapacityAndSaysSo(t *testing.T) {
 	}
 	s.tells("0 of 3 replaced by version v2; waits: the provider has no capacity and is left alone until")
 	s.tells(sold)
-	s.m.Ended(DirOut, "", s.d.At)
-	s.at(2*3600, "scale_out 4 rolling")
-	s.grow("web-20", 2*3600)
+	const later = 2*3600 + 1800 // it is asked again by then
+	s.at(later, "scale_out 4 rolling")
+	s.grow("web-20", later)
 	s.m.Roll.Said = ""
-	s.m.Doubt([]string{"web-20"}, false, nil, epoch.Add(2*time.Hour))
-	s.m.Lacked(sold, epoch.Add(2*time.Hour))
-	s.at(2*3600+1, "keep 4 in_band")
+	s.m.Doubt([]string{"web-20"}, false, nil, epoch.Add(later*time.Second))
+	s.m.Lacked(sold, epoch.Add(later*time.Second))
+	s.at(later+1, "keep 4 in_band")
 	s.tells("waits: the provider has no capacity for web-20: " + sold)
 }
 

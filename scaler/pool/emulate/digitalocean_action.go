@@ -82,7 +82,8 @@ func (d *DigitalOcean) settleAction(a *action) {
 			d.w.start(m.machine)
 		}
 	}
-	isDone := a.done.IsZero() && m.power == running
+	byHand := m.power == halted && !m.failed // somebody powered it off meanwhile
+	isDone := a.done.IsZero() && (m.power == running || byHand)
 	if a.Type == "shutdown" || a.Type == "power_off" {
 		isDone = m.power == halted
 	}

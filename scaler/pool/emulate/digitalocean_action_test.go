@@ -54,6 +54,21 @@ func TestADropletDoesOneThingAtATime(t *testing.T) {
 	})
 }
 
+func TestADropletThatIsPoweredOffByHandWhileItIsMadeCanBeDeleted(t *testing.T) {
+	inBubble(t, emulate.DigitalOceanOptions{}, func(c cloud) {
+		m, resp := c.create("web-1")
+		time.Sleep(5 * time.Second)
+		c.do.PowerOff("web-1")
+		time.Sleep(time.Second)
+		if a, _, err := c.c.DropletActions.Get(context.Background(), m.ID, resp.Links.Actions[0].ID); err != nil || a.Status == godo.ActionInProgress {
+			c.Errorf("its making is %v, %v", a, err)
+		}
+		if _, err := c.c.Droplets.Delete(context.Background(), m.ID); err != nil {
+			c.Error(err)
+		}
+	})
+}
+
 func TestADropletThatIsOffCostsAsMuchAndOneThatIsGoneNothingMore(t *testing.T) {
 	inBubble(t, emulate.DigitalOceanOptions{}, func(c cloud) {
 		c.do.AddStranger("web-1")

@@ -129,6 +129,21 @@ func TestALackOfCapacityHoldsUpGrowthOnlyAndSaysItInTheProvidersWords(t *testing
 	s.at(0, each(epoch, times(4, 0.1)...), "scale_in 3 signal")
 }
 
+func TestMembersWhoseMakingFailedAreWaitedForAsLongAsListsLag(t *testing.T) {
+	for lag, want := range map[int]time.Duration{0: doubtTime, 10: doubtTime, 40: 40 * time.Second} {
+		var m Memory
+		t0 := Terms{Names: true, Lag: lag}
+		m.Expect([]string{"web-1"}, 0, epoch)
+		m.Doubt([]string{"web-1"}, false, nil, t0, epoch)
+		if m.settle(nil, t0, epoch.Add(want-time.Second)); m.expected() != 1 {
+			t.Errorf("lists lag %d s: it is not waited for before %s", lag, want)
+		}
+		if m.settle(nil, t0, epoch.Add(want)); m.expected() != 0 {
+			t.Errorf("lists lag %d s: it is waited for after %s", lag, want)
+		}
+	}
+}
+
 // A probe that asks too much must not churn through machines.
 func TestReplacementsForHealthAreLimitedPerHour(t *testing.T) {
 	s := story{t: t, r: cpu(), m: settled(1)}

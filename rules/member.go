@@ -41,6 +41,7 @@ type Terms struct {
 	Drains  bool `json:"drains"`  // drains by itself before it removes
 	Most    int  `json:"most"`    // quota: the most members to be had; 0 is unbounded
 
+	Lag      int     `json:"lag,omitempty"`      // seconds after which a member that was made is listed at the latest; 0 is at once
 	Version  string  `json:"version,omitempty"`  // the template that new members are made by; "" is unknown
 	Price    float64 `json:"price,omitempty"`    // of a new member and hour; 0 is unknown
 	Cost     float64 `json:"cost,omitempty"`     // of all members and hour, where they do not all cost the price

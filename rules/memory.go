@@ -53,6 +53,8 @@ type Expected struct {
 	Names []string  `json:"names"`
 	Until time.Time `json:"until"`
 	Owed  bool      `json:"owed,omitempty"` // they replace others: if they do not come, they are asked for again
+	// Failed is when the call that asked for them did; zero: it did not.
+	Failed time.Time `json:"failed,omitzero"`
 	// To is the provider's size with them, where it takes no names: they have come
 	// when it lists so many.
 	To int `json:"to,omitempty"`
@@ -133,16 +135,18 @@ func (m *Memory) Unbook(n int) {
 }
 
 // doubtTime is how long members count as coming after the call that asked for
-// them failed. A call that timed out may have been obeyed.
+// them failed, or for as long as the provider's lists may lag. A call that timed out
+// may have been obeyed.
 const doubtTime = 15 * time.Second
 
 // Doubt remembers that a step failed: the members that it asked for may come and
 // may not (owed: then they are to be asked for again), and those that it took out
 // of rotation may still be in it.
-func (m *Memory) Doubt(names []string, owed bool, out []MemberID, now time.Time) {
+func (m *Memory) Doubt(names []string, owed bool, out []MemberID, t Terms, now time.Time) {
+	until := now.Add(max(doubtTime, time.Duration(t.Lag)*time.Second))
 	for i, e := range m.Expected {
 		if slices.ContainsFunc(e.Names, func(n string) bool { return slices.Contains(names, n) }) {
-			m.Expected[i].Until, m.Expected[i].Owed = now.Add(doubtTime), owed
+			m.Expected[i].Until, m.Expected[i].Owed, m.Expected[i].Failed = until, owed, now
 		}
 	}
 	for i, d := range m.Draining {
@@ -360,6 +364,7 @@ func (m *Memory) rewind(now time.Time) {
 	m.Roll.rewind(past, now)
 	for i := range m.Expected {
 		past(&m.Expected[i].Until, now.Add(bootTime))
+		past(&m.Expected[i].Failed, now)
 	}
 	for dir, f := range m.Failed {
 		most := mostBackoff

@@ -81,7 +81,7 @@ func TestFailedGrowthIsNoUselessAddition(t *testing.T) {
 		if d.Acts() {
 			n := []string{fmt.Sprint("new-", i)}
 			m.Expect(n, 0, now)
-			m.Doubt(n, false, nil, now)
+			m.Doubt(n, false, nil, can, now)
 			m.Ended(DirOut, "503", now)
 		}
 	}

@@ -41,7 +41,7 @@ func (m *Memory) refusal() string {
 			continue
 		}
 		for _, f := range []Failure{m.Failed[capacity], m.Failed[DirOut]} {
-			if e.Until.Equal(f.At.Add(doubtTime)) { // [Memory.Doubt] of that failure
+			if !e.Failed.IsZero() && e.Failed.Equal(f.At) {
 				return f.Why
 			}
 		}

@@ -11,7 +11,7 @@ const noImage = "make web: DigitalOcean answers 422: You specified an invalid im
 // fails tells that the call which asked for a member failed as of seconds.
 func (s *rollout) fails(name, words string, seconds int) {
 	now := epoch.Add(time.Duration(seconds) * time.Second)
-	s.m.Doubt([]string{name}, false, nil, now)
+	s.m.Doubt([]string{name}, false, nil, can, now)
 	s.m.Ended(DirOut, words, now)
 }
 
@@ -62,7 +62,7 @@ func TestARollWaitsForCapacityAndSaysSo(t *testing.T) {
 	const sold = "the size is sold out: no capacity"
 	n := s.tried(0, 2*3600, func(name string, sec int) {
 		now := epoch.Add(time.Duration(sec) * time.Second)
-		s.m.Doubt([]string{name}, false, nil, now)
+		s.m.Doubt([]string{name}, false, nil, can, now)
 		s.m.Lacked(sold, now)
 	})
 	if n < 5 || n > 7 || s.d.Roll.State != RollUnderWay {
@@ -74,7 +74,7 @@ func TestARollWaitsForCapacityAndSaysSo(t *testing.T) {
 	s.at(later, "scale_out 4 rolling")
 	s.grow("web-20", later)
 	s.m.Roll.Said = ""
-	s.m.Doubt([]string{"web-20"}, false, nil, epoch.Add(later*time.Second))
+	s.m.Doubt([]string{"web-20"}, false, nil, can, epoch.Add(later*time.Second))
 	s.m.Lacked(sold, epoch.Add(later*time.Second))
 	s.at(later+1, "keep 4 in_band")
 	s.tells("waits: the provider has no capacity for web-20: " + sold)

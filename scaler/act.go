@@ -91,7 +91,7 @@ func (l *loop) resume(ctx context.Context, now time.Time) error {
 		}
 		l.log.Info("resuming a step that a crash left open", "pool", l.name, "step", step.ID, "verb", step.Verb,
 			"names", step.Names, "victims", step.Going())
-		if err := l.carry(ctx, e.Seq, step, in.Members, now, true); err != nil {
+		if err := l.carry(ctx, e.Seq, step, in, now, true); err != nil {
 			return err
 		}
 	}
@@ -100,9 +100,9 @@ func (l *loop) resume(ctx context.Context, now time.Time) error {
 
 // carry does a step that is in the journal, and journals how it ended. A stop of
 // the service lets it end.
-func (l *loop) carry(ctx context.Context, seq journal.Seq, step journal.Step, members []rules.Member, now time.Time, resumed bool) error {
+func (l *loop) carry(ctx context.Context, seq journal.Seq, step journal.Step, in rules.Inputs, now time.Time, resumed bool) error {
 	began := time.Now()
-	failure := l.unit.do(context.WithoutCancel(ctx), step, members)
+	failure := l.unit.do(context.WithoutCancel(ctx), step, in.Members)
 	took := time.Since(began)
 	now = now.Add(took)
 	o := journal.Outcome{OK: failure == nil, Resumed: resumed, Took: took.Round(time.Millisecond).String()}
@@ -111,7 +111,7 @@ func (l *loop) carry(ctx context.Context, seq journal.Seq, step journal.Step, me
 		o.Err = failure.Error()
 		l.log.Warn("step failed", "pool", l.name, "step", step.ID, "verb", step.Verb,
 			"names", step.Names, "victims", step.Going(), "err", failure)
-		l.undo(step, now)
+		l.undo(step, in.Terms, now)
 	}
 	if dir := direction(step.Verb); dir == rules.DirOut && errors.Is(failure, ErrNoCapacity) {
 		l.memory.Lacked(o.Err, now)
@@ -129,15 +129,15 @@ func (l *loop) carry(ctx context.Context, seq journal.Seq, step journal.Step, me
 
 // undo remembers that a step failed: what it did all the same shows on the next
 // looks, and until then nothing is taken for granted.
-func (l *loop) undo(s journal.Step, now time.Time) {
+func (l *loop) undo(s journal.Step, t rules.Terms, now time.Time) {
 	l.met = false // whom the traffic was told to let in is not sure either
 	switch s.Verb {
 	case journal.Grow:
-		l.memory.Doubt(s.Names, false, nil, now)
+		l.memory.Doubt(s.Names, false, nil, t, now)
 	case journal.Swap:
-		l.memory.Doubt(s.Names, true, s.Victims, now)
+		l.memory.Doubt(s.Names, true, s.Victims, t, now)
 	case journal.Withdraw:
-		l.memory.Doubt(nil, false, s.Victims, now)
+		l.memory.Doubt(nil, false, s.Victims, t, now)
 	}
 }
 

@@ -177,7 +177,7 @@ func (l *loop) judge(ctx context.Context, now time.Time) error {
 	if step.Verb == "" {
 		err = l.keep(now, tick)
 	} else {
-		err = l.act(ctx, now, step, tick, in.Members)
+		err = l.act(ctx, now, step, tick)
 	}
 	if err != nil {
 		return err
@@ -276,7 +276,7 @@ func (l *loop) renewal() time.Duration {
 func (l *loop) saved(t journal.Tick) { l.memory, l.kept = t.After, t }
 
 // act journals the step together with the tick behind it, does it, and journals its end.
-func (l *loop) act(ctx context.Context, now time.Time, step journal.Step, t journal.Tick, members []rules.Member) error {
+func (l *loop) act(ctx context.Context, now time.Time, step journal.Step, t journal.Tick) error {
 	seq, err := l.s.journal.Begin(step, &t)
 	if err != nil {
 		return fmt.Errorf("journal step %s: %w", step.ID, err)
@@ -284,7 +284,7 @@ func (l *loop) act(ctx context.Context, now time.Time, step journal.Step, t jour
 	l.saved(t)
 	l.log.Info("acting", "pool", l.name, "step", step.ID, "verb", step.Verb, "to", step.To,
 		"names", step.Names, "victims", step.Going(), "reason", step.Reason)
-	return l.carry(ctx, seq, step, members, now, false)
+	return l.carry(ctx, seq, step, t.In, now, false)
 }
 
 // tell publishes the pool's state.

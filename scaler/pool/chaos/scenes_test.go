@@ -356,3 +356,50 @@ func (w *world) asked(method, path string) (n int) {
 	}
 	return n
 }
+
+// Who was made by a call without an answer is listed late, and nobody is bought in its
+// place meanwhile, whether Flyball begins anew or not.
+func TestWhoMayHaveBeenMadeIsWaitedForAsLongAsListsLag(t *testing.T) {
+	group := "POST /compute/v1/projects/shop-12345/%s/instanceGroupManagers/web/createInstances"
+	for kind, create := range map[string]string{
+		"droplets": "POST /v2/droplets",
+		"tagged":   "POST /v2/droplets",
+		"zonal":    fmt.Sprintf(group, "zones/europe-west3-a"),
+		"regional": fmt.Sprintf(group, "regions/europe-west3"),
+	} {
+		for _, anew := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, anew %t", kind, anew), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) { waitsForThoseInDoubt(t, kind, create, anew) })
+			})
+		}
+	}
+}
+
+// waitsForThoseInDoubt loses the answer to a create of four, and looks for three minutes
+// that there are never more than there may be.
+func waitsForThoseInDoubt(t *testing.T, kind, create string, anew bool) {
+	t.Helper()
+	w := newWorld(t, kind, 1)
+	l := w.begin()
+	w.wants(least)
+	w.until("nothing is done", func() bool { return w.excuse() == "" })
+	w.plant(emulate.Fault{Name: "list_lag"})
+	w.plant(emulate.Fault{Name: "lost_after", On: create, Times: 1})
+	w.set(func() { w.load = 5.7 * share })
+	for w.cloud.world.Befallen("lost_after") == 0 {
+		time.Sleep(100 * time.Millisecond)
+	}
+	time.Sleep(100 * time.Millisecond) // its step has ended, and nobody has looked since
+	if anew {
+		l.stop()
+		l = w.begin()
+	}
+	for range 180 {
+		time.Sleep(time.Second)
+		w.hold()
+	}
+	w.cloud.world.Heal()
+	w.wants(6)
+	l.stop()
+}

@@ -10,8 +10,8 @@ import (
 	"flyball/scaler/pool/emulate"
 )
 
-// wanting keeps a pool at a size as the loop does: what was asked for and is not listed
-// counts for 15 s after the call failed, and no name is used twice.
+// wanting keeps a pool at a size as the loop does, but less patiently: what was asked for
+// and is not listed counts for 15 s after the call failed. No name is used twice.
 type wanting struct {
 	*cloud
 	pool     *Pool

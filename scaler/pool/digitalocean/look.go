@@ -40,7 +40,7 @@ func (p *droplets) Look(ctx context.Context) ([]rules.Member, rules.Terms, error
 
 // terms are what the provider does for the pool of these members, of which ds are Droplets.
 func (p *droplets) terms(ctx context.Context, ms []rules.Member, ds []godo.Droplet) rules.Terms {
-	t := rules.Terms{Names: true, Victims: true, Currency: "USD"}
+	t := rules.Terms{Names: true, Victims: true, Lag: int(doubtTime / time.Second), Currency: "USD"}
 	known, headroom := p.account.fleet.headroom()
 	if _, version, err := p.template.get(nameOf(imageOf(p.spec.Image, p.spec.Regions, known.images))); err != nil {
 		p.log.WarnContext(ctx, "the template of new members is not known", "err", err)

@@ -130,7 +130,7 @@ func (p *Pool) goes(g *compute.InstanceGroupManager, m *compute.ManagedInstance)
 
 // terms are what the group can do, as its mode declares.
 func (p *Pool) terms(s *snapshot) rules.Terms {
-	t := rules.Terms{Drains: p.cfg.Drains, Version: last(templateOf(s.group)), Drift: p.fight(s)}
+	t := rules.Terms{Drains: p.cfg.Drains, Lag: int(doubtFor / time.Second), Version: last(templateOf(s.group)), Drift: p.fight(s)}
 	if s.native != nil {
 		t.Advice = int(s.native.RecommendedSize)
 	}

@@ -31,6 +31,10 @@ const askTime = 25 * time.Second
 // lagFor is how long Google's lists may lag behind what was asked.
 const lagFor = 2 * time.Minute
 
+// doubtFor is how long members are waited for whose making was asked for without an
+// answer. Lists rarely lag so long, and who waits lacks them if they were not made.
+const doubtFor = 40 * time.Second
+
 // A snapshot is what the group is at a time. It is not changed once it is taken.
 type snapshot struct {
 	at      time.Time

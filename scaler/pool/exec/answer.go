@@ -67,6 +67,7 @@ type saidTerms struct {
 	Victims  bool    `json:"victims"`
 	Drains   bool    `json:"drains"`
 	Most     int     `json:"most"`
+	Lag      int     `json:"lag"` // seconds
 	Version  string  `json:"version"`
 	Price    float64 `json:"price"`
 	Currency string  `json:"currency"`
@@ -124,6 +125,8 @@ func (s saidTerms) terms() (rules.Terms, error) {
 	switch {
 	case s.Most < 0:
 		return rules.Terms{}, fmt.Errorf("terms.most is %d: write how many members there can be, or leave it out", s.Most)
+	case s.Lag < 0:
+		return rules.Terms{}, fmt.Errorf("terms.lag is %d: write after how many seconds a member that was made is listed at the latest, or leave it out", s.Lag)
 	case s.Advice < 0:
 		return rules.Terms{}, fmt.Errorf("terms.advice is %d: write a size, or leave it out", s.Advice)
 	case s.Price < 0 || math.IsInf(s.Price, 0):
@@ -132,7 +135,7 @@ func (s saidTerms) terms() (rules.Terms, error) {
 		return rules.Terms{}, errors.New("terms.price has no currency: add e.g. \"currency\": \"EUR\"")
 	}
 	return rules.Terms{
-		Names: s.Names, Victims: s.Victims, Drains: s.Drains, Most: s.Most,
+		Names: s.Names, Victims: s.Victims, Drains: s.Drains, Most: s.Most, Lag: s.Lag,
 		Version: s.Version, Price: s.Price, Currency: s.Currency, Advice: s.Advice,
 	}, nil
 }

@@ -16,7 +16,9 @@
 // The terms say what it can do: whether it takes the names of new members (names) and
 // the members that are to end (victims), whether it drains members by itself before it
 // ends them (drains), how many it can have at most (most; 0 or absent: any number),
-// what one costs an hour, and which template new ones are made by. A state is booting,
+// after how many seconds one that was made is listed at the latest, if that is more than
+// 15 (lag: for so long nobody is made in the place of one whose making failed), what one
+// costs an hour, and which template new ones are made by. A state is booting,
 // ready, unhealthy, leaving (it was asked to end) or dead (it ended by itself); booting
 // is enough for one that lives, as members are asked themselves whether they are ready.
 // The address may be absent until there is one. since, when the state began, is when

@@ -54,6 +54,7 @@ func TestWrongAnswersAreNamed(t *testing.T) {
 		{"price", `echo '{"terms": {"price": 1}}'`, "has no currency"},
 		{"negative price", `echo '{"terms": {"price": -1}}'`, "terms.price is -1"},
 		{"most", `echo '{"terms": {"most": -1}}'`, "terms.most is -1"},
+		{"lag", `echo '{"terms": {"lag": -1}}'`, "terms.lag is -1"},
 		{"advice", `echo '{"terms": {"advice": -1}}'`, "terms.advice is -1"},
 		{"patience", `echo '{"terms": {}, "retry_after": -1}'`, "retry_after is -1"},
 		{"failure", `echo '{"error": "the cloud is closed"}'`, "the cloud is closed"},

@@ -112,8 +112,11 @@ func (w *world) notice() {
 func (w *world) mayWipe() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.dice.IntN(5) == 0 && time.Since(w.broken) > 2*time.Minute
+	return w.dice.IntN(5) == 0 && time.Since(w.broken) > liesApart
 }
+
+// liesApart is how far lists that lie are from the loss of the data folder.
+const liesApart = 2 * time.Minute
 
 // forget loses the data folder, and with it who drains.
 func (w *world) forget() {
@@ -127,6 +130,7 @@ func (w *world) forget() {
 	})
 	w.cloud.world.Heal("list_lag", "partial_list")
 	w.wipe()
+	w.wiped = time.Now()
 }
 
 // goal is the size that the load wants, and no other.

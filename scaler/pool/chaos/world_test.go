@@ -25,7 +25,8 @@ type world struct {
 	rule   *rules.Scale
 	cloud  *cloud
 	reaper *reaper
-	killed bool // a member's program was ended
+	killed bool      // a member's program was ended
+	wiped  time.Time // when the data folder was lost last
 	ledger *ledger
 	said   *said
 	out    io.Writer

@@ -123,14 +123,16 @@ func (l *loop) carry(ctx context.Context, seq journal.Seq, step journal.Step, in
 	if err := l.s.journal.End(seq, o); err != nil {
 		return fmt.Errorf("journal the end of step %s: %w", step.ID, err)
 	}
-	l.met = l.met || step.Verb == journal.Admit && failure == nil
+	if step.Verb == journal.Admit && failure == nil {
+		l.met.add(step.Victims, in.Members)
+	}
 	return nil
 }
 
 // undo remembers that a step failed: what it did all the same shows on the next
 // looks, and until then nothing is taken for granted.
 func (l *loop) undo(s journal.Step, t rules.Terms, now time.Time) {
-	l.met = false // whom the traffic was told to let in is not sure either
+	clear(l.met) // whom the traffic was told to let in is not sure either
 	switch s.Verb {
 	case journal.Grow:
 		l.memory.Doubt(s.Names, false, nil, t, now)

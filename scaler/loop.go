@@ -37,7 +37,7 @@ type loop struct {
 	started bool           // the memory is the journal's
 	kept    journal.Tick   // the last kept tick
 	counted bool           // the traffic told of open requests at the last look
-	met     bool           // the traffic was told of all members since the start
+	met     met            // whom the traffic was told to let in since the start
 
 	complaint  string // the last error of judging that was logged; "" once it is judged again
 	complained time.Time
@@ -148,7 +148,7 @@ func (l *loop) start(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("read memory of pool %s: %w", l.name, err)
 	}
-	l.memory, l.met = m, false
+	l.memory, l.met = m, met{}
 	return l.resume(ctx, now)
 }
 

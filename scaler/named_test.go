@@ -20,7 +20,7 @@ func TestAStepNamesItsVictims(t *testing.T) {
 	members := crew("web-1:ready:0 web-2:ready:0")
 	members[0].ID, members[0].Note = "500000015", "droplet 500000015 in ams3"
 	d := rules.Decision{Pool: "web", Verdict: rules.ScaleIn, Size: 2, To: 1}
-	s := situation{d: d, members: members, listed: members, terms: can, counted: true, met: true, steady: true, now: noon}
+	s := situation{d: d, members: members, listed: members, terms: can, counted: true, met: all(members), steady: true, now: noon}
 	step := plan(s, &rules.Memory{})
 	if got := fmt.Sprint(step.Victims, step.Going()); got != "[500000015] [web-1 (500000015)]" {
 		t.Errorf("the step says %s", got)

@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +35,7 @@ type situation struct {
 	listed  []rules.Member // the same as the provider lists them
 	drain   time.Duration
 	counted bool // whoever sends requests told of them
-	met     bool // and was told of all members
+	met     met  // whom whoever sends requests was told to let in
 	terms   rules.Terms
 	steady  bool // the pool is acted on at all: its rule acts, nobody paused it, it is not dry
 	now     time.Time
@@ -229,16 +230,30 @@ func (s situation) insist(step *journal.Step, m *rules.Memory) bool {
 	return true
 }
 
+// met are members that the traffic was told to let in, in this life of the program.
+type met map[rules.MemberID]bool
+
+// add adds some, and forgets those that are listed no more.
+func (m met) add(ids []rules.MemberID, listed []rules.Member) {
+	for _, id := range ids {
+		m[id] = true
+	}
+	maps.DeleteFunc(m, func(id rules.MemberID, _ bool) bool {
+		return !slices.ContainsFunc(listed, func(x rules.Member) bool { return x.ID == id })
+	})
+}
+
 // admit lets ready members in that nobody sends requests to yet, and, after a
-// start, all: what the traffic thinks of them may be of another life. Who drains
-// and turns out not to be ours to end comes back.
+// start, each: what the traffic thinks of them may be of another life, as one that
+// drained in it and became ready only now. Who drains and turns out not to be ours to
+// end comes back.
 func (s situation) admit(step *journal.Step, m *rules.Memory) bool {
 	if s.now.Before(m.Failed[admitting].Until) {
 		return false
 	}
 	for _, x := range s.listed {
 		_, out := m.DrainingSince(x.ID)
-		unserved := s.counted && (x.Open == nil || !s.met)
+		unserved := s.counted && (x.Open == nil || !s.met[x.ID])
 		if x.State == rules.Ready && (out && !s.endable(x) || !out && unserved) {
 			step.Victims = append(step.Victims, x.ID)
 		}

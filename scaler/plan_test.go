@@ -67,7 +67,8 @@ func TestPlan(t *testing.T) {
 		{"a member that is slow to leave is asked again", keep, "web-1:ready:0 web-2:ready:0 web-3:leaving:0", nil, "remove / web-3"},
 		{"a ready member that gets no requests is let in", keep, "web-1:ready:0 web-2:ready", nil, "admit / web-2"},
 		{"a booting member is not let in", keep, "web-1:ready:0 web-2:booting", nil, " "},
-		{"after a start all are let in", keep, "web-1:ready:0 web-2:ready:0", func(s *situation) { s.met = false }, "admit / web-1 web-2"},
+		{"after a start all are let in", keep, "web-1:ready:0 web-2:ready:0", func(s *situation) { s.met = nil }, "admit / web-1 web-2"},
+		{"one that became ready later, too", keep, "web-1:ready:0 web-2:ready:0", func(s *situation) { delete(s.met, "web-2") }, "admit / web-2"},
 		{"nobody is let in while the traffic cannot be asked", keep, "web-1:ready web-2:ready", func(s *situation) { s.counted = false }, " "},
 		{"a refused decision does nothing", refused, "web-1:ready:0 web-2:ready:0", busy, " "},
 		{"an unsteady pool ends nobody", keep, "web-1:ready:0 web-2:ready:0 web-3:draining:0", busy, " "},
@@ -88,7 +89,7 @@ func TestPlan(t *testing.T) {
 				}
 				listed = append(listed, x)
 			}
-			s := situation{terms: rules.Terms{Names: true, Victims: true, Version: "v2"}, d: c.d, members: members, listed: listed, drain: 2 * time.Minute, counted: true, met: true, steady: true, now: noon}
+			s := situation{terms: rules.Terms{Names: true, Victims: true, Version: "v2"}, d: c.d, members: members, listed: listed, drain: 2 * time.Minute, counted: true, met: all(members), steady: true, now: noon}
 			if c.edit != nil {
 				c.edit(&s)
 			}
@@ -160,6 +161,15 @@ func TestAllThatTakeTooLongAreAskedAgainTogether(t *testing.T) {
 	if got := sketch(plan(s, &m)); got != " " {
 		t.Errorf("planned %q at once again", got)
 	}
+}
+
+// all are members that the traffic was told of.
+func all(members []rules.Member) met {
+	m := met{}
+	for _, x := range members {
+		m[x.ID] = true
+	}
+	return m
 }
 
 func TestADeadMemberGoesAndIsOwedWhileThereIsNoCapacity(t *testing.T) {

@@ -295,7 +295,7 @@ func TestPlansOfPoolsThatDriftRollOrTakeNoNames(t *testing.T) {
 					listed[i].State = rules.Ready
 				}
 			}
-			s := situation{d: c.d, members: members, listed: listed, drain: time.Hour, counted: true, met: true, steady: true, now: noon, terms: terms}
+			s := situation{d: c.d, members: members, listed: listed, drain: time.Hour, counted: true, met: all(members), steady: true, now: noon, terms: terms}
 			if c.edit != nil {
 				c.edit(&s)
 			}

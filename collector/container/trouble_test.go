@@ -61,7 +61,7 @@ func TestContainersWhoseStatsHangCostOnlyThemselves(t *testing.T) {
 			for i := range 30 {
 				e.add(fmt.Sprintf("works-%d", i), "docker", "v2")
 			}
-			w := watch(t, e.Socket, timeout(3*time.Second))
+			w := watch(t, e.Socket, timeout(8*time.Second))
 			run(t, w)
 			for range 2 {
 				got := scrape(t, w)

@@ -33,11 +33,12 @@ func (o Options) store(dir string) []string {
 }
 
 // hold is how long a member holds each request beside the time that its store
-// takes, so that it serves some 20 a second. A request to Cassandra takes 5 to 20 ms
-// on a small machine, one to SQLite next to nothing.
+// takes, so that it serves some 20 a second, and never so few that what it serves does
+// not show that there is more to do. A request to Cassandra takes 5 to 30 ms on a small
+// machine, one to SQLite next to nothing.
 func (o Options) hold() time.Duration {
 	if o.Store == Cassandra {
-		return 30 * time.Millisecond
+		return 15 * time.Millisecond
 	}
 	return 50 * time.Millisecond
 }

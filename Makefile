@@ -30,7 +30,6 @@ PRICE ?= 0
 # share one build cache; the race detector needs cgo, and with it a C compiler.
 pure := export CGO_ENABLED=0 GOFLAGS="-trimpath $${GOFLAGS:-}"
 patient := -timeout 30m # real servers start slowly where others compile
-packages := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 ))) # tested at once
 race := $(if $(shell command -v $${CC:-cc}),-race)
 ldflags := -s -w$(if $(VERSION), -X main.version=$(VERSION))
 stale := list -deps -f '{{if .Stale}}{{.ImportPath}}{{end}}' .
@@ -60,15 +59,14 @@ servers: ## start real servers on loopback until Ctrl-C (ARGS='postgres cassandr
 	go -C deploy/testservers build -o $(CURDIR)/bin/servers ./run
 	exec bin/servers $(ARGS)
 
-# Most tests wait for real servers, so more packages run at once than there are
-# processors. The root's tests start real programs and measure time: they run by
-# themselves, after the packages that they are made of.
+# The root's tests start real programs and measure time: they run by themselves, after
+# the packages that they are made of.
 test: ## run the tests of all modules, with the race detector where there is a C compiler
 	[ -n "$(race)" ] || echo "no C compiler: testing without the race detector"
 	failed=0
 	go -C deploy/testservers test $(race) ./... || failed=1
 	go -C app test $(race) ./... || failed=1
-	go test $(race) -p $(packages) $(patient) $$(go list ./... | grep -vx flyball) || failed=1
+	go test $(race) $(patient) $$(go list ./... | grep -vx flyball) || failed=1
 	go test $(race) $(patient) . || failed=1
 	go -C deploy/tools/bench test ./... || failed=1
 	exit $$failed

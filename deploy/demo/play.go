@@ -82,11 +82,10 @@ func (s *show) observe(ctx context.Context) {
 	s.history.cpu = s.api.byMember(ctx, `1 - avg(rate(node_cpu_seconds_total{mode="idle"}[10s]))`)[""]
 }
 
-// strike kills Flyball, starts it again, and counts whom it knows again. The pool may
-// well grow by new ones as soon as it is back.
+// strike kills Flyball, starts it again, and counts whom it knows again.
 func (s *show) strike(ctx context.Context) error {
 	s.observe(ctx)
-	before, failed := members(s.history), s.history.last.Failed
+	before, failed := lives(s.history), s.history.last.Failed
 	began := time.Now()
 	s.flyball.kill()
 	if err := s.start(); err != nil {
@@ -105,28 +104,41 @@ func (s *show) strike(ctx context.Context) error {
 	}
 	took := time.Since(began)
 	s.observe(ctx)
-	adopted, doubles := 0, 0
-	for _, m := range s.history.pool.Members {
-		switch id, was := before[m.Name]; {
-		case was && m.ID == id:
-			adopted++
-		case m.Born.Before(began):
-			doubles++
-		}
-	}
+	served, adopted, doubles := known(before, lives(s.history), began)
 	s.history.note(began, "kill -9 of flyball: back after %.1fs, %d adopted, %d requests failed",
 		took.Seconds(), adopted, s.history.last.Failed-failed)
-	if adopted != len(before) || doubles > 0 {
-		return fmt.Errorf("%w: of %d members %d were known again after the kill, and %d that were there were not known before", ErrFailed, len(before), adopted, doubles)
+	if adopted != served || doubles > 0 {
+		return fmt.Errorf("%w: of %d members %d were known again after the kill, and %d that were there were not known before", ErrFailed, served, adopted, doubles)
 	}
 	return nil
 }
 
-// members are the lives of the pool's members by name.
-func members(h *history) map[string]rules.MemberID {
-	out := map[string]rules.MemberID{}
+// lives are the pool's members by ID: who is made anew under a name has another.
+func lives(h *history) map[rules.MemberID]rules.Member {
+	out := map[rules.MemberID]rules.Member{}
 	for _, m := range h.pool.Members {
-		out[m.Name] = m.ID
+		out[m.ID] = m
 	}
 	return out
+}
+
+// known counts the members that were ready before a kill, those of them that are there
+// after it, and doubles: who was made before it and is known only after it. One that was
+// to end may have ended meanwhile, and a pool may have grown.
+func known(before, after map[rules.MemberID]rules.Member, killed time.Time) (served, adopted, doubles int) {
+	for id, m := range before {
+		if m.State != rules.Ready {
+			continue
+		}
+		served++
+		if _, is := after[id]; is {
+			adopted++
+		}
+	}
+	for id, m := range after {
+		if _, was := before[id]; !was && m.Born.Before(killed) {
+			doubles++
+		}
+	}
+	return served, adopted, doubles
 }

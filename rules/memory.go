@@ -207,7 +207,7 @@ const capacity Direction = "capacity"
 // A provider without capacity is left alone for 5 minutes, twice as long after
 // each further failure, and half an hour at the most; all is forgotten once a member
 // that was made after the wait is ready, or after three hours without a failure.
-// (Cluster-autoscaler's figures, and its rule.)
+// (Cluster-autoscaler's figures.)
 const (
 	firstLack     = 5 * time.Minute
 	mostLack      = 30 * time.Minute
